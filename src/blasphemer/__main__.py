@@ -1,0 +1,5 @@
+import sys
+
+from blasphemer.main import main
+
+sys.exit(main())

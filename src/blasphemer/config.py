@@ -1,0 +1,342 @@
+"""Every setting once: its default, its bounds, and the sentence that is its help and its comment in config.default.toml.
+
+A setting is a flag (`--lora-rank 32`), an environment variable (`BLASPHEMER_LORA_RANK=32`) and a key of config.toml
+(`lora_rank = 32`). Flags win over the environment, the environment over the file, the file over the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from blasphemer.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "BLASPHEMER_"
+DEFAULT_OUTPUT_DIR = ".blasphemer_finetuning"
+STUDY_BUDGETS = {"quick": 10.0, "standard": 50.0, "deep": 350.0}
+
+# Settings that the plan works out from the model and the material, unless the user says them.
+PLANNED = ("learning_rate", "num_train_epochs", "gradient_accumulation_steps", "per_device_train_batch_size")
+
+
+def _one_or_many(value: object) -> object:
+    """One source may stand alone; several are a list (in the environment: a JSON list)."""
+    if isinstance(value, str):
+        return json.loads(value) if value.startswith("[") else [value]
+    return value
+
+
+def _split_commas(value: object) -> object:
+    parts = [value] if isinstance(value, str) else value
+    if isinstance(parts, list):
+        return [name.strip() for part in parts for name in str(part).split(",") if name.strip()]
+    return value
+
+
+Sources = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_one_or_many)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ModelSettings(Section):
+    """The model"""
+
+    model: str = ""
+    """A folder with a model, a name on the Hugging Face hub, or `demo` (the built-in tiny model)."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes CUDA, then Apple's MPS, then the CPU."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights; auto is bfloat16 on a GPU that has it, else float32."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for models whose authors you trust."""
+    batch_size: int = Field(0, ge=0)
+    """Prompts answered at once; 0 chooses by device."""
+    max_response_length: int = Field(100, ge=1)
+    """Longest answer in the exam and in replay, in tokens."""
+    seed: int = Field(0, ge=0)
+    """Everything random follows from this number."""
+
+
+class RunSettings(Section):
+    """The run"""
+
+    enable_finetuning: bool = False
+    """Fine-tune on fine_tune_dataset after abliteration, without asking (same as giving --fine-tune-dataset)."""
+    fine_tune_dataset: Sources = ()
+    """Documents to learn: a file or folder with .txt, .md, .markdown and .pdf files. May be given more than once."""
+    fine_tune_only: bool = False
+    """Skip abliteration and only fine-tune."""
+    finetuning_output_dir: str = DEFAULT_OUTPUT_DIR
+    """The run's folder; the default is taken as the parent of a folder named after the model and the documents."""
+    overwrite: bool = False
+    """Start afresh in a run folder that holds another run (its files are deleted)."""
+    yes: bool = False
+    """Answer every question with its default."""
+    dry_run: bool = False
+    """Read, split, examine the plan and stop before training."""
+
+
+class DocumentSettings(Section):
+    """Documents"""
+
+    encoding: str | None = None
+    """Encoding of text files; unset finds it out per file."""
+    chunk_size: int = Field(1024, ge=16)
+    """Longest passage, in tokens of the model (less where the model's context is shorter)."""
+    chunk_overlap: int = Field(128, ge=0)
+    """Tokens repeated between two passages where a thought is cut between them."""
+
+
+class StudySettings(Section):
+    """Study and exam"""
+
+    study: str = "standard"
+    """How much to study, in study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
+    replay_share: float = Field(0.25, ge=0, le=0.9)
+    """Share of the trained tokens that rehearses what the model said before training, so that it is not forgotten."""
+    replay_prompts: int = Field(1024, ge=0)
+    """Prompts drawn from the model itself for replay and for the retention exam."""
+    validation_split: float = Field(0.1, ge=0, lt=0.5)
+    """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
+    exam_file: Path | None = None
+    """Your own exam: .jsonl or .csv with question and answer columns. Unset writes one from the documents."""
+    exam_questions: int = Field(200, ge=1)
+    """Most questions in an exam written from the documents."""
+    test_after_training: bool = True
+    """Examine the model again after training."""
+
+
+class TrainingSettings(Section):
+    """LoRA and training"""
+
+    lora_rank: int = Field(16, ge=1)
+    """Rank of the adapter."""
+    lora_alpha: int = Field(32, ge=1)
+    """Scale of the adapter; its output counts alpha / rank times."""
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    """Dropout before the adapter."""
+    lora_target_modules: Names = Field(("all-linear",), min_length=1)
+    """Layers that get an adapter, by name (q_proj, v_proj, ...), or all-linear for every linear layer."""
+    learning_rate: float = Field(2e-4, gt=0, lt=1)
+    """Peak learning rate; unless set, planned from the model's hidden size."""
+    num_train_epochs: float = Field(3, gt=0)
+    """Passes over the study material; unless set, raised where the material is small."""
+    per_device_train_batch_size: int = Field(4, ge=1)
+    """Packed rows per device and micro-step; unless set, planned from the row length and the device."""
+    per_device_eval_batch_size: int = Field(4, ge=1)
+    """Packed rows per device when measuring validation loss."""
+    gradient_accumulation_steps: int = Field(8, ge=1)
+    """Micro-steps per optimizer step; unless set, lowered so that a step holds about 32 study items."""
+    warmup_ratio: float = Field(0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
+    max_seq_length: int = Field(2048, ge=16)
+    """Longest row the model is trained on, in tokens (less where the model's context is shorter)."""
+    gradient_checkpointing: bool = False
+    """Recompute activations to save memory, about 20% slower."""
+    save_steps: int = Field(100, ge=1)
+    """Optimizer steps between checkpoints; validation loss is measured at each."""
+    save_total_limit: int = Field(3, ge=1)
+    """Checkpoints kept."""
+    merge_lora: bool = True
+    """Also write the result as a full model into merged/."""
+
+
+class Settings(ModelSettings, RunSettings, DocumentSettings, StudySettings, TrainingSettings, BaseSettings):
+    """All settings of one command, checked and frozen."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENVIRONMENT_PREFIX, use_attribute_docstrings=True
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.chunk_overlap >= self.chunk_size:
+            raise ValueError(
+                f"chunk_overlap = {self.chunk_overlap}: must be smaller than chunk_size = {self.chunk_size}"
+            )
+        if self.study not in STUDY_BUDGETS and not _is_positive_number(self.study):
+            raise ValueError(f"study = {self.study}: must be quick, standard, deep or a number above 0")
+        return self
+
+    @property
+    def study_tokens_per_source_token(self) -> float:
+        return STUDY_BUDGETS.get(self.study) or float(self.study)
+
+    def chosen(self, name: str) -> Any:
+        """The value of a planned setting if the user said one, else None."""
+        return getattr(self, name) if name in self.model_fields_set else None
+
+
+SECTIONS: tuple[type[Section], ...] = (
+    ModelSettings,
+    RunSettings,
+    DocumentSettings,
+    StudySettings,
+    TrainingSettings,
+)
+
+
+def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings of one command line. Raises SettingsError with every problem at once; `--help` prints and exits."""
+    arguments, problems = _parse(argv)
+    problems += _unknown_variables(os.environ if environ is None else environ)
+    config_file = _config_file(arguments.pop("config", None))
+
+    class FromAllSources(Settings):
+        @classmethod
+        def settings_customise_sources(  # noqa: PLR0913 - pydantic-settings' signature
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            if config_file is None:
+                return init_settings, env_settings
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file)
+
+    try:
+        settings = FromAllSources(**arguments)
+    except ValidationError as error:
+        raise SettingsError(problems + [_explain(problem, config_file) for problem in error.errors()]) from error
+    except ValueError as error:  # not TOML at all
+        raise SettingsError([*problems, f"{config_file}: {error}"]) from error
+    if problems:
+        raise SettingsError(problems)
+    return Settings.model_construct(settings.model_fields_set, **settings.model_dump())
+
+
+def default_toml() -> str:
+    """The text of config.default.toml: every setting with its help and default."""
+    lines = [
+        "# Settings of Blasphemer with their defaults. Copy to config.toml, or name it with --config FILE.",
+        "# All keys stand at the top level: put none below a [table] header.",
+        "# Keys that are commented out are planned from the model and the documents unless they are set.",
+    ]
+    for section in SECTIONS:
+        lines += ["", f"# --- {section.__doc__} ---"]
+        for name, field in section.model_fields.items():
+            default = field.default
+            unset = name in PLANNED or default is None or default == "" or default == ()
+            shown = [] if isinstance(default, tuple) and not default else default
+            lines += ["", f"# {field.description}"]
+            lines += [f"{'# ' if unset else ''}{name} = {toml_value('' if shown is None else shown)}"]
+    return "\n".join(lines) + "\n"
+
+
+def toml_value(value: object) -> str:
+    """A TOML literal. JSON's strings, numbers, booleans and flat lists are TOML's."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False, default=str)
+
+
+def _is_positive_number(text: str) -> bool:
+    try:
+        return 0 < float(text) < float("inf")
+    except ValueError:
+        return False
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError([message])
+
+
+def _parse(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Flags and MODEL as raw values by setting name, and what was not understood."""
+    arguments, unknown = _parser().parse_known_args(argv)
+    known = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+    known |= {flag.replace("--", "--no-", 1) for flag in known}
+    problems = []
+    for word in unknown:
+        flag = word.split("=")[0]
+        near = difflib.get_close_matches(flag, known, 1)
+        what = "unknown flag" if flag.startswith("-") else "unexpected argument (one MODEL, and values after their flags)"
+        problems.append(f"{flag}: {what}" + (f"; did you mean {near[0]}?" if near else ""))
+    return vars(arguments), problems
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="blasphemer",
+        usage="blasphemer [MODEL] [--fine-tune-dataset SOURCE] [--setting VALUE ...]",
+        description="Give a local language model your documents, and get back a model that provably knows them.",
+        epilog="Each setting is also a key of config.toml (lora_rank) and a variable (BLASPHEMER_LORA_RANK). "
+        "Exit codes: 0 done, 1 failed, 2 bad usage, 3 finished without a significant gain or with a significant loss, "
+        "130 interrupted.",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--config", metavar="FILE", help="Read settings from FILE instead of ./config.toml.")
+    for section in SECTIONS:
+        group = parser.add_argument_group(str(section.__doc__))
+        for name, field in section.model_fields.items():
+            _add_flag(group, name, field.default, str(field.description))
+    return parser
+
+
+def _add_flag(group: argparse._ArgumentGroup, name: str, default: object, description: str) -> None:
+    text = description.replace("%", "%%")
+    if name == "model":
+        group.add_argument("model", metavar="MODEL", nargs="?", help=text)
+        return
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(default, bool):
+        text = f"{text} ({'yes' if default else 'no'})"
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, help=text)
+    elif isinstance(default, tuple):
+        shown = f" ({', '.join(default)})" if default else ""
+        group.add_argument(flag, action="append", metavar="VALUE", help=text + shown)
+    else:
+        shown = "" if default is None else f" ({default})"
+        group.add_argument(flag, metavar="VALUE", help=text + shown)
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    known = {ENVIRONMENT_PREFIX + name.upper(): name for name in Settings.model_fields}
+    strangers = [name for name in environ if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known]
+    return [f"{name}: unknown environment variable{_nearest(name.upper(), known)}" for name in sorted(strangers)]
+
+
+def _config_file(named: str | None) -> Path | None:
+    if named is None:
+        return Path("config.toml") if Path("config.toml").is_file() else None
+    if not Path(named).is_file():
+        raise SettingsError([f"{named}: no such settings file"])
+    return Path(named)
+
+
+def _explain(problem: Any, config_file: Path | None) -> str:
+    """One line for one of pydantic's errors: the setting, the value it got, what it should be."""
+    if not problem["loc"]:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        if isinstance(problem["input"], dict):
+            return f"{config_file}: table [{name}]: settings stand at the top level, above any [table] header"
+        return f"{config_file}: {name}: unknown setting{_nearest(name, Settings.model_fields)}"
+    if name not in Settings.model_fields:
+        return f"{name}: {problem['msg']}"
+    return f"{name} = {problem['input']}: {str(problem['msg']).removeprefix('Input ')}"
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,129 @@
+"""The only writer to the terminal: results on stdout, progress, warnings and questions on stderr.
+
+Text from models, documents and paths is never read as markup: everything is printed as it is.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from blasphemer.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 10  # of progress, where there is no terminal to draw a bar on
+
+Advance = Callable[..., None]
+
+
+@cache
+def _console(stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def say(text: str | Text = "") -> None:
+    """A result, for stdout."""
+    _console(stderr=False).print(text)
+
+
+def note(text: str) -> None:
+    """What is going on, for stderr."""
+    _console(stderr=True).print(text, style="dim")
+
+
+def warn(text: str) -> None:
+    _console(stderr=True).print(f"Warning: {text}", style="yellow")
+
+
+def fail(text: str) -> None:
+    _console(stderr=True).print(f"Error: {text}", style="bold red")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout; the first column is text, the others are numbers set to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(title=Text(title), title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        drawn.add_column(Text(column), justify="right" if index else "left")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    _console(stderr=False).print(drawn)
+
+
+def highlight(parts: Sequence[tuple[str, bool]]) -> Text:
+    """A text whose True parts stand out, in colour and, where there is none, in «guillemets»."""
+    from rich.text import Text
+
+    coloured = _console(stderr=False).color_system is not None
+    shown = Text()
+    for text, marked in parts:
+        shown.append(text if coloured or not marked else f"«{text}»", style="bold green" if marked else "dim")
+    return shown
+
+
+def confirm(question: str, setting: str, answered: bool) -> bool:
+    """Ask yes or no; `answered` (that is, --yes) takes yes. Without a terminal, names the setting that answers."""
+    if answered:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to ask on: answer with {setting}.")
+    import questionary
+
+    return bool(questionary.confirm(question, default=True).unsafe_ask())
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Advance]:
+    """Show how far a long piece of work is. The block calls `advance(done=1, note="")` as it goes."""
+    console = _console(stderr=True)
+    with (_bar if console.is_terminal else _lines)(label, total) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Advance]:
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=_console(stderr=True)) as bar:
+        task = bar.add_task(escape(label), total=total, note="")
+
+        def advance(done: int = 1, note: str = "") -> None:
+            bar.update(task, advance=done, note=escape(note))
+
+        yield advance
+
+
+@contextmanager
+def _lines(label: str, total: int) -> Iterator[Advance]:
+    started = said = time.monotonic()
+    reached = 0
+
+    def advance(done: int = 1, note: str = "") -> None:
+        nonlocal reached, said
+        reached += done
+        now = time.monotonic()
+        if now - said >= SECONDS_BETWEEN_LINES:
+            said = now
+            left = (now - started) / max(reached, 1) * (total - reached)
+            _console(stderr=True).print(f"{label}: {reached}/{total}, {left:.0f} s left  {note}".rstrip())
+
+    yield advance

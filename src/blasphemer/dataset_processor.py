@@ -1,0 +1,265 @@
+"""Document -> Passage, and StudyItem -> Example: cutting texts, splitting train from validation, marking what is learnt."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from blasphemer.errors import ModelError, TooLong
+from blasphemer.language import HEADING, headings, paragraph_spans, sentence_spans
+from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, StudyItem
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Offsets = Callable[[str], list[tuple[int, int]]]
+
+LATEST_CUT = 0.6  # a cut is looked for in the last 40% of the window, so that no passage is needlessly short
+MARGIN = 8  # tokens: a slice encoded alone differs by up to 2 from its share of the whole (FINETUNING_DESIGN.md)
+
+
+# --- Document -> Passage ---------------------------------------------------------------------------------------------
+
+
+def split_passages(document: Document, offsets: Offsets, chunk_size: int, chunk_overlap: int) -> list[Passage]:
+    """Cut a document into passages of at most `chunk_size` tokens, at the best boundary near the end of each.
+
+    `offsets(text)` gives each token's (start, end) characters. Boundaries in order of worth: before a heading, between
+    paragraphs, between sentences, between tokens; never just after a heading. Only where a paragraph had to be cut are
+    the last `chunk_overlap` tokens (whole sentences of them) repeated. Everything but outer white space is in a passage.
+    """
+    text = document.text
+    starts = [start for start, _ in offsets(text)]
+    above = headings(text) if document.markdown else []
+    cuts = _boundaries(text, [position for position, _, _ in above])
+    size, overlap = max(chunk_size - MARGIN, 1), min(chunk_overlap, chunk_size // 2)
+    passages: list[Passage] = []
+    begin = 0
+    while text[begin:].strip():
+        first = bisect_left(starts, begin)
+        if len(starts) - first <= size:
+            end, again = len(text), len(text)
+        else:
+            end, again = _cut(cuts, starts, first, size, overlap)
+        start, stop = _strip(text, begin, end)
+        if start < stop:
+            number = f"{document.file}#{len(passages) + 1}"
+            heading = _heading_path(above, start, stop)
+            passages.append(
+                Passage(number, document.file, text[start:stop], start, stop, heading, _page(document, start))
+            )
+        begin = again
+    return passages
+
+
+def account(document: Document, passages: Sequence[Passage]) -> LedgerEntry:
+    """What became of a document's characters: those in some passage are kept, the rest is lost (white space)."""
+    covered, reached = 0, 0
+    for passage in sorted(passages, key=lambda passage: passage.start):
+        covered += max(passage.end - max(passage.start, reached), 0)
+        reached = max(reached, passage.end)
+    empty = sum(not document.text[start:end].strip() for start, end in document.pages)
+    return LedgerEntry(
+        file=document.file,
+        status="used",
+        reason="",
+        kept=covered,
+        lost=len(document.text) - covered,
+        passages=len(passages),
+        pages=len(document.pages),
+        pages_without_text=empty,
+        encoding=document.encoding,
+        sha256=document.sha256,
+    )
+
+
+def _boundaries(text: str, heading_positions: Sequence[int]) -> list[list[int]]:
+    """Where a passage may end, in ascending order, best kind first: headings, paragraphs, sentences."""
+    paragraphs = paragraph_spans(text)
+    after_heading = {end for start, end in paragraphs if HEADING.fullmatch(text[start:end])}
+    ends = [end for _, end in paragraphs if end not in after_heading]
+    sentences = [
+        start + end for start, stop in paragraphs for _, end in sentence_spans(text[start:stop]) if start + end not in after_heading
+    ]
+    return [list(heading_positions), ends, sentences]
+
+
+def _cut(cuts: list[list[int]], starts: list[int], first: int, size: int, overlap: int) -> tuple[int, int]:
+    """End of the passage that begins at token `first`, and where the next one begins (both characters)."""
+    limit = starts[first + size]
+    earliest = starts[first + int(size * LATEST_CUT)]
+    for worth, positions in enumerate(cuts):
+        found = positions[bisect_left(positions, earliest) : bisect_right(positions, limit)]
+        if found and found[-1] > starts[first]:
+            end = found[-1]
+            is_inside_paragraph = worth == 2 and end not in cuts[1]
+            return end, _step_back(cuts[2], starts, end, overlap, first) if is_inside_paragraph else end
+    return limit, limit
+
+
+def _step_back(sentences: list[int], starts: list[int], end: int, overlap: int, first: int) -> int:
+    """The earliest sentence start within `overlap` tokens before `end`, but after the passage's own start."""
+    token = bisect_left(starts, end)
+    earliest = starts[max(token - overlap, first + 1)]
+    return next((position for position in sentences if earliest <= position < end), end)
+
+
+def _strip(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    left = start + len(piece) - len(piece.lstrip())
+    return left, max(start + len(piece.rstrip()), left)
+
+
+def _heading_path(above: Sequence[tuple[int, int, str]], start: int, end: int) -> str:
+    """The headings that hold for all of a passage: where it spans several sections, what they have in common."""
+    paths: list[list[str]] = []
+    stack: list[tuple[int, str]] = []
+    for position, level, title in above:
+        if position > start:
+            if not paths:
+                paths.append([name for _, name in stack])
+            if position >= end:
+                break
+        stack = [(depth, name) for depth, name in stack if depth < level] + [(level, title)]
+        if position >= start:
+            paths.append([name for _, name in stack])
+    common = paths[0] if paths else [name for _, name in stack]
+    for path in paths[1:]:
+        common = [name for name, other in zip(common, path, strict=False) if name == other]
+    return " / ".join(common)
+
+
+def _page(document: Document, position: int) -> int:
+    return next((n for n, (_, end) in enumerate(document.pages, 1) if position < end), len(document.pages))
+
+
+# --- StudyItem -> Example --------------------------------------------------------------------------------------------
+
+
+def split_validation(
+    items: Sequence[StudyItem], share: float, seed: int
+) -> tuple[list[StudyItem], list[StudyItem]]:
+    """Training and validation items. The split is over items, not passages, so that every fact is still taught.
+
+    Items of the same kind are split in the same proportion. No text occurs on both sides, nor twice on either. With
+    a share above 0 and at least two items, neither side is empty.
+    """
+    by_kind: dict[str, list[StudyItem]] = {}
+    for item in {item.content: item for item in items}.values():
+        by_kind.setdefault(item.kind, []).append(item)
+    generator = random.Random(seed)
+    held_out: set[str] = set()
+    for kind in by_kind.values():
+        held_out |= {item.id for item in generator.sample(kind, round(len(kind) * share))}
+    unique = [item for kind in by_kind.values() for item in kind]
+    if share > 0 and not held_out and len(unique) > 1:
+        held_out = {generator.choice(unique).id}
+    return [item for item in unique if item.id not in held_out], [item for item in unique if item.id in held_out]
+
+
+def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[Example]:
+    """Render study items as the model will see them, marking the ids it should learn.
+
+    `learn[i]` is True when `ids[i]` is a target: every token of a plain text, and of a chat the last answer with the
+    token that ends its turn (without it the model never stops). Lengths in tokens, template included. Raises TooLong,
+    naming the item: nothing is cut silently.
+    """
+    examples = []
+    for item in items:
+        example = _encode_chat(item, tokenizer) if item.messages else _encode_text(item, tokenizer)
+        if len(example.ids) > max_tokens:
+            raise TooLong(f"{item.id}: a {item.kind} item has {len(example.ids)} tokens, more than the "
+                          f"{max_tokens} of a training row. Lower chunk_size or raise max_seq_length.")
+        examples.append(example)
+    return examples
+
+
+def mix_replay(study: Sequence[Example], replay: Sequence[Example], share: float, seed: int) -> list[Example]:
+    """Study and as much replay as makes `share` of all tokens, gone through again from the start where it is short."""
+    wanted = sum(len(example.ids) for example in study) * share / (1 - share)
+    mixed, taken = list(study), 0
+    while replay and taken < wanted:
+        for example in random.Random(seed + taken).sample(list(replay), len(replay)):
+            if taken >= wanted:
+                break
+            mixed.append(example)
+            taken += len(example.ids)
+    return mixed
+
+
+def show_learnt(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+    """The text of an example in stretches that are learnt (True) and not (False)."""
+    edges = [0, *(i for i in range(1, len(example.ids)) if example.learn[i] != example.learn[i - 1]), len(example.ids)]
+    return [
+        (str(tokenizer.decode(list(example.ids[start:end]))), example.learn[start])
+        for start, end in zip(edges, edges[1:], strict=False)
+    ]
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    """The ids of a chat up to where the assistant's answer begins: the one prompt format there is, in training,
+    examination and conversation alike."""
+    return render(tokenizer, messages, answer_follows=True)
+
+
+def render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_follows: bool) -> list[int]:
+    """A chat in the model's own template. Control tokens spelled out in a message stay text."""
+    if tokenizer.chat_template is None:
+        raise ModelError(f"{tokenizer.name_or_path}: the tokenizer has no chat template.")
+    kept = [_hide(message["content"], tokenizer) for message in messages]
+    hidden = [{"role": message["role"], "content": text} for message, text in zip(messages, kept, strict=True)]
+    text = tokenizer.apply_chat_template(hidden, tokenize=False, add_generation_prompt=answer_follows)
+    return _ids_with_text_shown(str(text), tokenizer)
+
+
+# Private-use characters that stand around text whose control tokens must stay text while a template is rendered.
+_OPEN, _CLOSE = "\ue000", "\ue001"
+
+
+def _hide(content: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    return f"{_OPEN}{content}{_CLOSE}" if any(token in content for token in tokenizer.all_special_tokens) else content
+
+
+def _ids_with_text_shown(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    ids: list[int] = []
+    for number, piece in enumerate(text.replace(_CLOSE, _OPEN).split(_OPEN)):
+        ids += _ids(tokenizer, piece, is_plain=number % 2 == 1)
+    return ids
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str, is_plain: bool, **options: Any) -> list[int]:
+    options.setdefault("add_special_tokens", False)
+    return list(tokenizer(text, split_special_tokens=is_plain, **options)["input_ids"])
+
+
+def _encode_text(item: StudyItem, tokenizer: PreTrainedTokenizerBase) -> Example:
+    ids = _ids(tokenizer, item.text, is_plain=True, add_special_tokens=True)
+    return Example(tuple(ids), (True,) * len(ids))
+
+
+def _encode_chat(item: StudyItem, tokenizer: PreTrainedTokenizerBase) -> Example:
+    prompt = prompt_ids(tokenizer, item.messages[:-1])
+    whole = render(tokenizer, item.messages, answer_follows=False)
+    if whole[: len(prompt)] != prompt:
+        # the template joins prompt and answer differently (or trims): the answer as it is generated counts
+        whole = prompt + _ids(tokenizer, item.messages[-1]["content"], is_plain=True)
+    end = _end_of_turn(tokenizer, whole, len(prompt))
+    if end is None:
+        whole.append(_eos(tokenizer))
+        end = len(whole) - 1
+    ids = whole[: end + 1]
+    return Example(tuple(ids), tuple(i >= len(prompt) for i in range(len(ids))))
+
+
+def _end_of_turn(tokenizer: PreTrainedTokenizerBase, ids: list[int], answer: int) -> int | None:
+    """Index of the token that ends the answer's turn: the last control token after it, if there is one."""
+    control = set(tokenizer.all_special_ids)
+    return next((i for i in range(len(ids) - 1, answer - 1, -1) if ids[i] in control), None)
+
+
+def _eos(tokenizer: PreTrainedTokenizerBase) -> int:
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"{tokenizer.name_or_path}: the tokenizer has no end-of-sequence token.")
+    return int(tokenizer.eos_token_id)

@@ -1,0 +1,59 @@
+"""Every way a run can fail, and the exit code each one carries.
+
+    BlasphemerError (1)        failed: a one-line reason and what to do
+    ├── UsageError (2)         the command, a setting or a folder's state is not what it must be
+    │   ├── SettingsError          unknown keys and bad values, all at once
+    │   ├── SourceError            the documents: missing, empty, nothing readable
+    │   ├── ModelError             the model: missing, no tokenizer, no chat template
+    │   └── RunFolderError         the run folder belongs to other settings, or to a running process
+    ├── TooLong (1)            a study item does not fit the model's context
+    ├── ArtifactError (1)      a written adapter or merged model is not the model that was trained
+    ├── Unreadable             one file cannot be read: recorded in the ledger, the run goes on
+    └── Interrupted (130)      stopped by the user; the same command resumes
+"""
+
+
+class BlasphemerError(Exception):
+    """A failure to be shown as one line; `exit_code` is what the process returns."""
+
+    exit_code = 1
+
+
+class UsageError(BlasphemerError):
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """All problems with the settings of one command, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class SourceError(UsageError):
+    pass
+
+
+class ModelError(UsageError):
+    pass
+
+
+class RunFolderError(UsageError):
+    pass
+
+
+class TooLong(BlasphemerError):
+    pass
+
+
+class ArtifactError(BlasphemerError):
+    pass
+
+
+class Unreadable(BlasphemerError):
+    """Why one file was left out, in the words the ledger will show."""
+
+
+class Interrupted(BlasphemerError):
+    exit_code = 130

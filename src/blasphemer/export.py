@@ -1,0 +1,146 @@
+"""Trained model -> adapter/ and merged/, each read back from disk and compared before it takes its name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError, safe_open
+
+from blasphemer import __version__
+from blasphemer.errors import ArtifactError
+from blasphemer.model import LanguageModel, load_weights, model_path
+from blasphemer.workspace import RunFolder
+
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}  # logits; measured in FINETUNING_DESIGN.md
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "vocab.json", "merges.txt", "tokenizer.model",
+)  # fmt: skip
+
+PROOF = "verified.json"
+
+Rows = Sequence[Sequence[int]]
+Logits = list[torch.Tensor]
+
+
+def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunFolder) -> None:
+    """Write adapter/, once its logits on `rows` of ids, read back, are the trained model's.
+
+    Raises ArtifactError when the adapter read back is empty, changes nothing, or is not the one that was trained.
+    """
+    wanted = _logits(trained, rows)
+    with trained.disable_adapter():
+        base = _logits(trained, rows)
+    with run.writing("adapter") as folder:
+        trained.save_pretrained(str(folder))
+        _copy_tokenizer(model, folder)
+        _write_card(folder, model, "LoRA adapter")
+        _require_weights(folder / "adapter_model.safetensors")
+        trained.load_adapter(str(folder), adapter_name="read_back")
+        trained.set_adapter("read_back")
+        found = _logits(trained, rows)
+        trained.set_adapter("default")
+        trained.delete_adapter("read_back")
+        _prove(folder, "adapter", found, wanted, base, model.weights.dtype)
+
+
+def save_merged(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunFolder) -> None:
+    """Write merged/, a full model in the number format it was loaded in, once its logits read back are the trained's.
+
+    Merges into the weights in memory, which are of no other use afterwards. Raises ArtifactError like save_adapter.
+    """
+    wanted = _logits(trained, rows)
+    with trained.disable_adapter():
+        base = _logits(trained, rows)
+    dtype = model.weights.dtype
+    merged = trained.merge_and_unload()
+    merged.config.use_cache = True  # training turns it off; a model that is handed on must generate at full speed
+    with run.writing("merged") as folder:
+        merged.save_pretrained(str(folder))
+        _copy_tokenizer(model, folder)
+        _write_card(folder, model, "model")
+        found = _logits(load_weights(str(folder), dtype, model.device), rows)
+        _prove(folder, "merged", found, wanted, base, dtype)
+
+
+def load_adapter(run: RunFolder, model: LanguageModel) -> PeftModel:
+    """adapter/ on freshly loaded original weights."""
+    base = load_weights(model_path(model.name), model.weights.dtype, model.device)
+    return PeftModel.from_pretrained(base, str(run.path / "adapter"))  # type: ignore[return-value]
+
+
+def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageModel:
+    """The model as a user will load it: merged/ alone, or adapter/ on the original weights."""
+    is_merged = name == "merged"
+    weights: Any = (
+        load_weights(str(run.path / name), model.weights.dtype, model.device) if is_merged else load_adapter(run, model)
+    )
+    return LanguageModel(name, weights, model.tokenizer, model.batch_size, model.max_response_length)
+
+
+def artifacts(run: RunFolder) -> dict[str, Any]:
+    """What was written, with the proof that each is the trained model."""
+    return {name: run.load_json(f"{name}/{PROOF}") for name in ("adapter", "merged") if run.has(name)}
+
+
+def _logits(weights: Any, rows: Rows) -> Logits:
+    weights.eval()
+    found = []
+    with torch.no_grad():
+        for row in rows:
+            ids = torch.tensor([list(row)], device=weights.device)  # (1, time)
+            found.append(weights(input_ids=ids, use_cache=False).logits[0].float().cpu())  # (time, vocab)
+    return found
+
+
+def _prove(  # noqa: PLR0913
+    folder: Path, name: str, found: Logits, wanted: Logits, base: Logits, dtype: torch.dtype
+) -> None:
+    """Refuse an artifact that is not the trained model; else note in it how near it came."""
+    error, change = _difference(found, wanted), _difference(found, base)
+    if not error <= TOLERANCE[dtype]:  # also when it is not a number
+        raise ArtifactError(f"{name}/: read back, its logits differ from the trained model's by {error:.3g}.")
+    if change == 0:
+        raise ArtifactError(f"{name}/: read back, it answers exactly as the original model: nothing was learnt.")
+    proof = {"largest_logit_difference_to_trained": error, "largest_logit_difference_to_original": change}
+    (folder / PROOF).write_text(json.dumps(proof, indent=2) + "\n", encoding="utf-8")
+
+
+def _difference(one: Logits, other: Logits) -> float:
+    return max(float((a - b).abs().max()) for a, b in zip(one, other, strict=True))
+
+
+def _require_weights(file: Path) -> None:
+    try:
+        with safe_open(str(file), framework="pt") as weights:
+            names = list(weights.keys())
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"adapter/: its weights cannot be read back: {error}") from error
+    if not names:
+        raise ArtifactError("adapter/: holds no weights.")
+
+
+def _copy_tokenizer(model: LanguageModel, folder: Path) -> None:
+    """The original's tokenizer files byte for byte where they are on disk: other programs hash and parse them."""
+    original = Path(model_path(model.name))
+    if not original.is_dir():
+        model.tokenizer.save_pretrained(str(folder))
+        return
+    for name in TOKENIZER_FILES:
+        if (original / name).is_file():
+            shutil.copyfile(original / name, folder / name)
+
+
+def _write_card(folder: Path, model: LanguageModel, what: str) -> None:
+    (folder / "README.md").write_text(
+        f"# {model.name} with documents learnt\n\n"
+        f"A {what} made by Blasphemer {__version__} from `{model.name}`. The run folder it lies in says what it was "
+        "taught (passages.jsonl, study.jsonl) and how it did in a closed-book exam (scorecard.json).\n",
+        encoding="utf-8",
+    )

@@ -1,0 +1,134 @@
+"""Documents in, an examined model out: the whole of it on one page.
+
+Each stage leaves a file in the run's folder and is taken from there when the same command is run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from blasphemer import console, exam, export, lora_trainer, report, retention
+from blasphemer.config import Settings
+from blasphemer.dataset_processor import account, encode, mix_replay, show_learnt, split_passages, split_validation
+from blasphemer.errors import SourceError
+from blasphemer.facts import Fact, find_facts
+from blasphemer.model import LONGEST_SAMPLE, LanguageModel, load_model
+from blasphemer.plan import longest_row, plan_training
+from blasphemer.readers import read_sources
+from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, StudyItem
+from blasphemer.study import write_study
+from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
+
+TEMPLATE_ROOM = 64  # tokens of a row left to the chat template and the request
+PREVIEWED = ("cloze", "about", "retold", "completion", "passage")  # kinds to show, the first three there are
+PROBES = 8  # study items on which an artifact must equal the trained model
+
+
+def fine_tune(settings: Settings) -> int:
+    """Read, split, examine, study, train, examine, merge, report. Returns the exit code: 0, or 3 without a gain."""
+    documents, skipped = read_sources(settings.fine_tune_dataset, settings.encoding)
+    model = load_model(settings)
+    row = longest_row(settings, model.context)
+    with open_run(run_path(settings), identity(settings, documents, model.origin()), settings.overwrite) as run:
+        run.add_about("versions", versions(model.device.type))
+
+        # Cut the documents into passages, and account for every character
+        passages = run.records("passages.jsonl", Passage, lambda: _split(documents, model, row, settings))
+        ledger = run.records("ledger.jsonl", LedgerEntry, lambda: [*_used(documents, passages), *skipped])
+        report.show_ledger(ledger)
+
+        # Freeze the exam; only then write what is to be studied, and keep the exam out of it
+        facts = find_facts(passages)
+        questions = run.records("exam.jsonl", ExamQuestion, lambda: _exam(passages, facts, settings))
+        freeze(run, "exam", exam.fingerprint(questions))
+        written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, row, model, settings))
+        study, leaks = exam.without_leaks(written, questions, passages)
+        lessons, held_out = split_validation(study, settings.validation_split, settings.seed)
+
+        # Show what is about to happen, and ask
+        examples, validation = encode(lessons, model.tokenizer, row), encode(held_out, model.tokenizer, row)
+        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.context, model.has_gpu)
+        run.save_json("plan.json", asdict(plan))
+        previewed = _one_of_each(lessons, PREVIEWED)[:3]
+        shown = [show_learnt(example, model.tokenizer) for example in encode(previewed, model.tokenizer, row)]
+        report.show_preview(previewed, shown, questions, plan)
+        if settings.dry_run:
+            return 0
+        if not run.has("replay.jsonl") and not console.confirm("Continue?", "--yes", settings.yes):
+            return 0
+
+        # What the model knows before: of the documents (nothing, we hope), and of everything else
+        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, settings))
+        rehearsed, remembered = retention.divide(recalled, settings.seed)
+        before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
+        open_book = _sit(run, "open_book", exam.open_book(questions, passages), model)
+
+        # Train, write adapter and merged model, and prove that they are the model that was trained
+        probes = [example.ids for example in examples[:PROBES]]
+        if not run.has("adapter"):
+            replay = encode(rehearsed, model.tokenizer, row)
+            mixed = mix_replay(examples, replay, settings.replay_share, settings.seed)
+            trained = lora_trainer.train(model, mixed, validation, plan, settings, run)
+            export.save_adapter(trained, model, probes, run)
+        if settings.merge_lora and not run.has("merged"):
+            export.save_merged(export.load_adapter(run, model), model, probes, run)
+
+        # Examine the result as anyone will load it from disk
+        after = knows = None
+        if settings.test_after_training:
+            result = export.load_result(run, model, "merged" if settings.merge_lora else "adapter")
+            after, knows = _sit(run, "after", questions, result), _sit(run, "retention_after", remembered, result)
+        results = report.Results(before, after, open_book, knew, knows)
+        used = report.coverage(ledger, len(facts), study, len(leaks))
+        run.save_json("scorecard.json", report.scorecard(results, lora_trainer.summary(run), used, export.artifacts(run)))
+        report.show(results)
+        console.say(f"Everything is in {run.path}")
+        return 0 if after is None or (results.has_gained and not results.has_forgotten) else 3
+
+
+def _split(documents: Sequence[Document], model: LanguageModel, row: int, settings: Settings) -> list[Passage]:
+    size = min(settings.chunk_size, row // 2)  # a passage must leave room for its tag, or for a question about it
+    return [p for document in documents for p in split_passages(document, model.offsets, size, settings.chunk_overlap)]
+
+
+def _used(documents: Sequence[Document], passages: Sequence[Passage]) -> list[LedgerEntry]:
+    return [account(document, [p for p in passages if p.file == document.file]) for document in documents]
+
+
+def _exam(passages: Sequence[Passage], facts: Sequence[Fact], settings: Settings) -> list[ExamQuestion]:
+    if settings.exam_file:
+        return exam.read_exam_file(settings.exam_file, passages)
+    if questions := exam.write_exam(facts, settings.exam_questions):
+        return questions
+    raise SourceError(
+        f"{', '.join(settings.fine_tune_dataset)}: too little text to write an exam from. Give longer documents, or "
+        "your own questions with --exam-file."
+    )
+
+
+def _study(
+    passages: Sequence[Passage], facts: Sequence[Fact], row: int, model: LanguageModel, settings: Settings
+) -> list[StudyItem]:
+    budget = settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages)
+    return write_study(passages, facts, budget, row - TEMPLATE_ROOM, model.count, settings.seed)
+
+
+def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[StudyItem]:
+    return [next(item for item in items if item.kind == kind) for kind in kinds if any(i.kind == kind for i in items)]
+
+
+def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
+    """Prompts of the model's own making, with the answers it brings to an end before training."""
+    if not (settings.replay_prompts and settings.replay_share):
+        return []
+    prompts = retention.usable_prompts(model.sample_prompts(settings.replay_prompts, settings.seed))
+    answered = model.answer_fully(prompts, "recalling", LONGEST_SAMPLE)
+    return retention.replay_items(prompts, [answer.text if answer.ended else "" for answer in answered])
+
+
+def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:
+    """The marks of one exam: graded by the gold answer, or for what was known by what the model said before."""
+    grade = exam.grade_retention if name.startswith("retention") else exam.grade
+    prompts = [question.question for question in questions]
+    return run.records(f"marks/{name}.jsonl", Marks, lambda: [grade(questions, model.answer(prompts, f"exam ({name})"))])[0]

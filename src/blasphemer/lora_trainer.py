@@ -1,0 +1,280 @@
+"""Examples + model -> adapter: TRL's trainer and PEFT's LoRA, with checkpoints and exact resume, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from datasets import Dataset, disable_progress_bars, enable_progress_bars
+from datasets.utils import are_progress_bars_disabled
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from blasphemer import console
+from blasphemer.config import Settings
+from blasphemer.errors import BlasphemerError, Interrupted, ModelError
+from blasphemer.model import LanguageModel
+from blasphemer.records import Example, Plan
+from blasphemer.workspace import RunFolder
+
+IGNORED = -100  # the label of a token that is not learnt
+COMPLETE = "complete"  # this file in a checkpoint says that all the others were written
+METRICS = "metrics.jsonl"
+LOGGING_STEPS = 10
+
+
+def train(
+    model: LanguageModel,
+    examples: Sequence[Example],
+    validation: Sequence[Example],
+    plan: Plan,
+    settings: Settings,
+    run: RunFolder,
+) -> PeftModel:
+    """Train a LoRA as planned, going on from the newest complete checkpoint.
+
+    Raises Interrupted (after a checkpoint) on Ctrl+C, and BlasphemerError when the loss is no longer a number.
+    The base weights are not changed, but are wrapped: load them anew for other uses.
+    """
+    checkpoints = run.path / "checkpoints"
+    resumed = _newest_checkpoint(checkpoints)
+    metrics = run.path / METRICS
+    _forget_after(metrics, resumed)
+    with _quiet(), console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
+        watcher = _Watcher(metrics, plan, advance, stop)
+        trainer = SFTTrainer(
+            model=_with_lora(model, settings),
+            args=_arguments(model, plan, settings, checkpoints, has_validation=bool(validation)),
+            train_dataset=_dataset(examples),
+            eval_dataset=_dataset(validation) if validation else None,
+            processing_class=model.tokenizer,
+            callbacks=[watcher],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    if stop.is_set():
+        raise Interrupted("Stopped after a checkpoint.")
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    trained.eval()
+    return trained
+
+
+def summary(run: RunFolder) -> dict[str, float | None]:
+    """The numbers of a training from its metrics: losses first and last, perplexity, speed, time over all sittings."""
+    lines = _lines(run.path / METRICS)
+    losses = [line["loss"] for line in lines if "loss" in line]
+    validation = [line["validation_loss"] for line in lines if "validation_loss" in line]
+    last = lines[-1] if lines else {}
+    return {
+        "steps": last.get("step", 0),
+        "tokens": last.get("tokens", 0),
+        "seconds": last.get("seconds", 0.0),
+        "tokens_per_second": round(last.get("tokens", 0) / max(last.get("seconds", 0.0), 1e-9), 1),
+        "peak_memory_bytes": last.get("peak_memory_bytes", 0),
+        "loss_first": losses[0] if losses else None,
+        "loss_last": losses[-1] if losses else None,
+        "validation_loss": validation[-1] if validation else None,
+        "validation_perplexity": round(math.exp(min(validation[-1], 50.0)), 4) if validation else None,
+    }
+
+
+def _with_lora(model: LanguageModel, settings: Settings) -> PeftModel:
+    names: Any = list(settings.lora_target_modules)
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear" if names == ["all-linear"] else names,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            return get_peft_model(model.weights, config)  # type: ignore[return-value]
+    except ValueError as error:
+        raise ModelError(f"lora_target_modules = {', '.join(names)}: not in this model; try all-linear. ({error})") from error
+
+
+def _arguments(
+    model: LanguageModel, plan: Plan, settings: Settings, checkpoints: Path, has_validation: bool
+) -> SFTConfig:
+    return SFTConfig(
+        output_dir=str(checkpoints),
+        max_steps=plan.steps,
+        per_device_train_batch_size=plan.batch_size,
+        per_device_eval_batch_size=settings.per_device_eval_batch_size if model.device.type == "cuda" else 1,
+        gradient_accumulation_steps=plan.accumulation,
+        learning_rate=plan.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0,
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        packing=True,
+        packing_strategy="bfd_split",  # plain "bfd" throws away what overflows
+        max_length=plan.row_tokens,
+        bf16=model.device.type == "cuda" and torch.cuda.is_bf16_supported(),
+        gradient_checkpointing=settings.gradient_checkpointing,
+        use_cpu=model.device.type == "cpu",
+        dataloader_pin_memory=model.device.type == "cuda",
+        logging_steps=LOGGING_STEPS,
+        logging_first_step=True,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=settings.save_total_limit,
+        eval_strategy="steps" if has_validation else "no",
+        eval_steps=settings.save_steps,
+        seed=settings.seed,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _dataset(examples: Sequence[Example]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "input_ids": [list(example.ids) for example in examples],
+            "labels": [
+                [token if learnt else IGNORED for token, learnt in zip(example.ids, example.learn, strict=True)]
+                for example in examples
+            ],
+        }
+    )
+
+
+class _Watcher(TrainerCallback):  # type: ignore[misc]
+    """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
+
+    def __init__(self, metrics: Path, plan: Plan, advance: console.Advance, stop: threading.Event) -> None:
+        self.metrics, self.plan, self.advance, self.stop = metrics, plan, advance, stop
+        self.before = _lines(metrics)[-1] if metrics.exists() and _lines(metrics) else {}
+        self.started = time.monotonic()
+        self.shown = 0
+        self.note = ""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.started = time.monotonic()
+        self._show(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._show(state.global_step)
+        if self.stop.is_set():
+            control.should_save = control.should_training_stop = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+        if not {"loss", "eval_loss"} & set(logs):
+            return  # the trainer's own closing summary
+        line: dict[str, Any] = {"step": state.global_step}
+        names = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm", "eval_loss": "validation_loss"}
+        line |= {ours: logs[theirs] for theirs, ours in names.items() if theirs in logs}
+        if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss") if name in line):
+            raise BlasphemerError(f"The loss became {line} at step {state.global_step}. Lower --learning-rate.")
+        seconds = self.before.get("seconds", 0.0) + time.monotonic() - self.started
+        line |= {
+            "tokens": round(logs.get("num_tokens", 0)) or self._tokens(state.global_step),
+            "seconds": round(seconds, 2),
+            "peak_memory_bytes": _peak_memory(),
+        }
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if "loss" in logs:
+            self.note = f"loss {logs['loss']:.3f}, {line['tokens'] / max(seconds, 1e-9):,.0f} tokens/s"
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+    def _show(self, step: int) -> None:
+        self.advance(step - self.shown, note=self.note)
+        self.shown = step
+
+    def _tokens(self, step: int) -> int:
+        done: int = self.before.get("tokens", 0)
+        return done if step <= self.before.get("step", 0) else round((self.plan.study_tokens + self.plan.replay_tokens) * self.plan.epochs * step / self.plan.steps)
+
+
+def _newest_checkpoint(checkpoints: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; others, cut short by a kill, are removed."""
+    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for path in found:
+        if not (path / COMPLETE).exists():
+            shutil.rmtree(path)
+    complete = [path for path in found if path.exists()]
+    return complete[-1] if complete else None
+
+
+def _forget_after(metrics: Path, checkpoint: Path | None) -> None:
+    """Drop logged steps that will be done again."""
+    if not metrics.exists():
+        return
+    last = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    kept = [line for line in _lines(metrics) if line["step"] <= last]
+    metrics.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
+
+def _lines(metrics: Path) -> list[dict[str, Any]]:
+    if not metrics.exists():
+        return []
+    lines = metrics.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]  # what a kill cut short has no line end
+
+
+def _peak_memory() -> int:
+    """Largest memory in use so far, in bytes: of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextmanager
+def _stop_at_interrupt() -> Iterator[threading.Event]:
+    """The first Ctrl+C asks the training to stop after a checkpoint, a second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        console.note("Stopping after this step. Press Ctrl+C again to stop at once.")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' own bars and remarks off the terminal, and put things back afterwards."""
+    loggers = [logging.getLogger(name) for name in ("trl", "transformers", "accelerate", "peft")]
+    levels = [logger.level for logger in loggers]
+    bars_were_off = are_progress_bars_disabled()
+    disable_progress_bars()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if not bars_were_off:
+            enable_progress_bars()

@@ -1,0 +1,241 @@
+"""Load a model and its tokenizer; answer prompts in batches; let it make up prompts of its own.
+
+A model is a base and, on disk, an adapter: `load_model` gives the first, `with_adapter` lays on the second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from blasphemer import console
+from blasphemer.config import Settings
+from blasphemer.dataset_processor import prompt_ids
+from blasphemer.errors import ModelError
+from blasphemer.records import Message
+from blasphemer.workspace import sha256_of
+
+DEMO = "demo"
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+LONGEST_SAMPLE = 256  # tokens of a prompt or replay answer of the model's own
+BATCH_ON_CPU, BATCH_ON_GPU = 32, 64
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, and whether the model ended it itself (False: it was cut at the longest length)."""
+
+    text: str
+    ended: bool
+
+
+@dataclass
+class LanguageModel:
+    """A loaded model with its tokenizer. `weights` may be a PEFT model; nothing here changes it."""
+
+    name: str
+    weights: Any  # PreTrainedModel or PeftModel, which only looks like one
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int
+    max_response_length: int
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.weights.device)
+
+    @property
+    def has_gpu(self) -> bool:
+        return self.device.type != "cpu"
+
+    @property
+    def context(self) -> int:
+        """Longest row the model can take, in tokens."""
+        return int(getattr(self.weights.config.get_text_config(), "max_position_embeddings", 0) or 2048)
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.weights.config.get_text_config().hidden_size)
+
+    def origin(self) -> dict[str, str]:
+        """What tells this model from any other: the SHA-256 of its files, or its commit on the hub."""
+        folder = Path(model_path(self.name))
+        if not folder.is_dir():
+            return {"name": self.name, "commit": str(getattr(self.weights.config, "_commit_hash", None))}
+        kept = sorted(file for file in folder.iterdir() if file.suffix in {".json", ".safetensors", ".bin", ".jinja"})
+        return {file.name: sha256_of(file) for file in kept}
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """(start, end) characters of each token of a text."""
+        encoded = self.tokenizer(
+            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+        )
+        return [(start, end) for start, end in encoded["offset_mapping"]]
+
+    def count(self, text: str) -> int:
+        return len(self.offsets(text))
+
+    def answer(self, prompts: Sequence[str], label: str = "answering") -> list[str]:
+        """Greedy answers to single-turn prompts, in order."""
+        return [answered.text for answered in self.answer_fully(prompts, label, self.max_response_length)]
+
+    def answer_fully(self, prompts: Sequence[str], label: str, longest: int) -> list[Answered]:
+        rows = [prompt_ids(self.tokenizer, [Message(role="user", content=prompt)]) for prompt in prompts]
+        return [
+            Answered(self.tokenizer.decode(ids, skip_special_tokens=True).strip(), ended)
+            for ids, ended in self._generate(rows, label, longest, self._stops(), temperature=None)
+        ]
+
+    def sample_prompts(self, number: int, seed: int) -> list[str]:
+        """What a user might ask, in the model's own imagination: its chat template with an empty user turn, sampled.
+
+        Prompts that do not come to an end are left out, so fewer than `number` may come back.
+        """
+        mark = "BLASPHEMER"
+        turn = self.tokenizer.apply_chat_template([{"role": "user", "content": mark}], tokenize=False)
+        before, after = str(turn).split(mark, 1)
+        opening = list(self.tokenizer(before, add_special_tokens=False)["input_ids"])
+        closing = self.tokenizer(after, add_special_tokens=False)["input_ids"][:1]
+        stops = self._stops() | (set(closing) & set(self.tokenizer.all_special_ids))
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            sampled = self._generate([opening] * number, "imagining prompts", LONGEST_SAMPLE, stops, temperature=1.0)
+        prompts = []
+        for ids, ended in sampled:
+            text, closed, _ = self.tokenizer.decode(ids).partition(after.strip() or "\0")
+            if ended or closed:  # templates close a turn with a control token, or with text such as [/INST]
+                prompts.append(text.strip())
+        return [prompt for prompt in prompts if prompt and not self._has_control(prompt)]
+
+    def _has_control(self, text: str) -> bool:
+        return any(token in text for token in self.tokenizer.all_special_tokens)
+
+    def _stops(self) -> set[int]:
+        configured = self.weights.generation_config.eos_token_id
+        several = configured if isinstance(configured, list) else [configured]
+        return {int(token) for token in [*several, self.tokenizer.eos_token_id] if token is not None}
+
+    def _generate(
+        self, rows: Sequence[list[int]], label: str, longest: int, stops: set[int], temperature: float | None
+    ) -> list[tuple[list[int], bool]]:
+        """New ids for each row, without the stop token, and whether one came; in batches of like length."""
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        found: list[tuple[list[int], bool]] = [([], False)] * len(rows)
+        self.weights.eval()
+        with console.progress(label, len(rows)) as advance:
+            for start in range(0, len(order), self.batch_size):
+                batch = order[start : start + self.batch_size]
+                for i, new in zip(batch, self._batch([rows[i] for i in batch], longest, stops, temperature), strict=True):
+                    found[i] = new
+                advance(len(batch))
+        return found
+
+    def _batch(
+        self, rows: list[list[int]], longest: int, stops: set[int], temperature: float | None
+    ) -> list[tuple[list[int], bool]]:
+        width = max(len(row) for row in rows)
+        room = min(longest, self.context - width)
+        if room < 1:
+            return [([], False)] * len(rows)
+        pad = self.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=self.device)  # (batch, time)
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        config = GenerationConfig(
+            max_new_tokens=room,
+            eos_token_id=sorted(stops),
+            pad_token_id=pad,
+            **(sampling if temperature else {"do_sample": False}),
+        )
+        with torch.no_grad():
+            made = self.weights.generate(input_ids=ids, attention_mask=mask, generation_config=config)
+        return [_until_stop(row, stops) for row in made[:, width:].tolist()]
+
+
+def _until_stop(row: list[int], stops: set[int]) -> tuple[list[int], bool]:
+    end = next((i for i, token in enumerate(row) if token in stops), None)
+    return (row, False) if end is None else (row[:end], True)
+
+
+def load_model(settings: Settings) -> LanguageModel:
+    """The model that the settings name. Raises ModelError saying what is missing and what to do."""
+    path = model_path(settings.model)
+    device = choose_device(settings.device)
+    tokenizer = _load_tokenizer(path, settings)
+    weights = load_weights(path, choose_dtype(settings.dtype, device), device, settings.trust_remote_code)
+    batch = settings.batch_size or (BATCH_ON_CPU if device.type == "cpu" else BATCH_ON_GPU)
+    return LanguageModel(settings.model, weights, tokenizer, batch, settings.max_response_length)
+
+
+def model_path(name: str) -> str:
+    """The folder or hub name that MODEL means. A path that is not there is never taken for a hub name."""
+    if name == DEMO:
+        return str(files("blasphemer") / "demo_model")
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ModelError(f"{name}: holds no model (no config.json).")
+        return name
+    if Path(name).exists() or not HUB_NAME.fullmatch(name):
+        raise ModelError(f"{name}: no such model folder. A model on the Hugging Face hub is written owner/name.")
+    return name
+
+
+def load_weights(path: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False) -> PreTrainedModel:
+    try:
+        AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+        weights = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be loaded: {_first_line(error)}") from error
+    return weights.to(device)  # type: ignore[no-any-return]
+
+
+def _load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            path, trust_remote_code=settings.trust_remote_code
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{settings.model}: its tokenizer cannot be loaded: {_first_line(error)}") from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"{settings.model}: has no fast tokenizer (tokenizer.json), which is needed for exact positions.")
+    if tokenizer.chat_template is None:
+        raise ModelError(f"{settings.model}: its tokenizer has no chat template; take the instruct version of the model.")
+    if tokenizer.eos_token is None:
+        raise ModelError(f"{settings.model}: its tokenizer has no end-of-sequence token.")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token  # only ever masked; tokens are never added
+    return tokenizer
+
+
+def choose_device(wanted: str) -> torch.device:
+    if wanted != "auto":
+        available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(wanted, lambda: True)
+        if not available():
+            raise ModelError(f"device = {wanted}: not available here; use --device auto.")
+        return torch.device(wanted)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted != "auto":
+        return getattr(torch, wanted)  # type: ignore[no-any-return]
+    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:200]

@@ -1,0 +1,146 @@
+"""Bytes of a text file -> its text. What looks like anything but text is refused, never read as rubbish.
+
+The order of the questions and the figures are measured: FORMATS.md, "Text encodings".
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+
+from blasphemer.errors import SettingsError, Unreadable
+
+HEAD = 8192  # bytes in which a NUL tells binary (or UTF-16/32) from text
+SAMPLE = 65536  # bytes that the detector sees
+CONTROLS = 0.02  # share of control characters above which it is no text
+
+BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Only signatures that no text begins with: "GIF89a", "RIFF" and "BM" may open a sentence, and such files hold NULs
+MAGIC = (
+    (b"%PDF-", "PDF"),
+    (b"{\\rtf", "RTF"),
+    (b"\x89PNG\r\n\x1a\n", "PNG image"),
+    (b"\xff\xd8\xff", "JPEG image"),
+    (b"PK\x03\x04", "zip archive or office document"),
+    (b"PK\x05\x06", "zip archive"),
+    (b"\x1f\x8b", "gzip archive"),
+    (b"BZh91AY&SY", "bzip2 archive"),
+    (b"\xfd7zXZ", "xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "7z archive"),
+    (b"\x28\xb5\x2f\xfd", "zstd archive"),
+    (b"Rar!\x1a\x07", "RAR archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old office document"),
+    (b"\x7fELF", "program"),
+    (b"\xca\xfe\xba\xbe", "program"),
+    (b"\xcf\xfa\xed\xfe", "program"),
+    (b"SQLite format 3\0", "SQLite database"),
+    (b"\x80\x04\x95", "pickle"),
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \t\n\v\f\r and NEL are white space
+
+
+@dataclass(frozen=True)
+class Decoded:
+    text: str
+    encoding: str
+    guessed: bool = False
+
+
+def decode(data: bytes, encoding: str | None = None) -> Decoded:
+    """The text, in NFC and with "\\n" for every line end. `encoding` replaces the guessing; raises Unreadable."""
+    for magic, kind in MAGIC:
+        if data.startswith(magic):
+            raise Unreadable(f"binary file ({kind})")
+    read = _strictly(data, encoding) if encoding is not None else _detected(data)
+    if len(_CONTROL.findall(read.text)) > CONTROLS * len(read.text):
+        raise Unreadable("binary file (control characters)")
+    text = read.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise Unreadable("no text")
+    return Decoded(unicodedata.normalize("NFC", text), read.encoding, read.guessed)
+
+
+def check_encoding(name: str) -> None:
+    try:
+        b"a".decode(name)
+    except UnicodeDecodeError:  # half a character of UTF-16
+        pass
+    except (LookupError, ValueError):
+        raise SettingsError(
+            [f"encoding: {name!r} is not a text encoding. Examples: utf-8, cp1252, shift_jis."]
+        ) from None
+
+
+def _strictly(data: bytes, encoding: str) -> Decoded:
+    try:
+        return Decoded(data.decode(encoding), codecs.lookup(encoding).name)
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"not valid {encoding} (byte {error.start})") from error
+
+
+def _detected(data: bytes) -> Decoded:
+    for mark, encoding in BOMS:
+        if data.startswith(mark):
+            return _strictly(data, encoding)
+    if b"\0" in data[:HEAD]:
+        return _wide(data)
+    try:
+        return Decoded(data.decode("utf-8"), "utf-8")
+    except UnicodeDecodeError as error:
+        if _is_damaged_utf8(data):
+            raise Unreadable(f"damaged UTF-8 (byte {error.start}). Repair the file, or name its encoding") from error
+    return _guessed(data)
+
+
+def _wide(data: bytes) -> Decoded:
+    """UTF-32 or UTF-16 without a mark: the NULs of text stand in one byte of each unit."""
+    head = data[:HEAD]
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    candidates = ["utf-32-le", "utf-32-be"]
+    if not even or not odd:
+        candidates.append("utf-16-be" if even else "utf-16-le")
+    for encoding in candidates:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if _is_language(text[:HEAD]):
+            return Decoded(text, encoding)
+    raise Unreadable("binary file (NUL bytes)")
+
+
+def _is_language(text: str) -> bool:
+    """Assigned characters, few rows of 256: random bytes make UTF-16 of all scripts at once. (Han fills many.)"""
+    kinds = Counter(map(unicodedata.category, text))
+    rows = Counter(ord(char) >> 8 for char in text if not "\u3000" <= char <= "\ud7ff")
+    in_few_rows = sum(count for _, count in rows.most_common(8))
+    return kinds["Cn"] <= 0.01 * len(text) and in_few_rows >= 0.95 * rows.total()
+
+
+def _is_damaged_utf8(data: bytes) -> bool:
+    """One broken byte must not turn a UTF-8 file into another encoding's gibberish without a word."""
+    text = data.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    whole = sum(not char.isascii() for char in text) - broken
+    return whole >= 5 and broken <= 0.1 * whole
+
+
+def _guessed(data: bytes) -> Decoded:
+    import chardet  # noqa: PLC0415 - 0.1 s that most runs never need
+
+    name = chardet.detect(data[:SAMPLE])["encoding"]
+    if name is None:
+        raise Unreadable("unknown encoding. Name it with --encoding")
+    try:
+        return Decoded(data.decode(name), codecs.lookup(name).name, guessed=True)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise Unreadable(f"unknown encoding (not {name} either). Name it with --encoding") from error

@@ -1,0 +1,198 @@
+"""The nouns of a run: pure values that each stage hands to the next, and their JSONL form.
+
+    Document -> Passage -> (ExamQuestion | StudyItem) -> Example -> adapter -> Marks -> Scorecard
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict, TypeVar
+
+Role = Literal["system", "user", "assistant"]
+
+
+class Message(TypedDict):
+    """One turn of a chat, in the form every chat template takes."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """The text of one file. `file` is its path below the source that named it, with forward slashes.
+
+    `pages` holds the (start, end) character span of each page of `text`; a file without pages has none. `markdown` says
+    that "#" lines are headings. `sha256` is of the file's bytes, `encoding` what they were decoded as ("" for a PDF).
+    """
+
+    file: str
+    text: str
+    sha256: str
+    encoding: str = ""
+    markdown: bool = False
+    pages: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """What happened to one input file. `kept` and `lost` are characters, `pages` is 0 where there are none."""
+
+    file: str
+    status: Literal["used", "skipped"]
+    reason: str
+    kept: int
+    lost: int
+    passages: int = 0
+    pages: int = 0
+    pages_without_text: int = 0
+    encoding: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of one document: `document.text[start:end] == text`, always.
+
+    `heading` is the path of headings above it ("Birds / Herons"); `page` is 1-based, 0 where there are no pages.
+    """
+
+    id: str
+    file: str
+    text: str
+    start: int
+    end: int
+    heading: str = ""
+    page: int = 0
+
+    @property
+    def source(self) -> str:
+        """Where this was said, in words: `birds.md, section Herons`."""
+        if self.heading:
+            return f"{self.file}, section {self.heading}"
+        return f"{self.file}, page {self.page}" if self.page else self.file
+
+
+@dataclass(frozen=True)
+class ExamQuestion:
+    """One closed-book question with its gold answer; `passage` and `start`/`end` say where the answer stands."""
+
+    id: str
+    question: str
+    answer: str
+    kind: str
+    passage: str = ""
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where something was said: characters `start` to `end` of the document that `passage` belongs to."""
+
+    passage: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class StudyItem:
+    """One piece of study material: plain `text`, or chat `messages` of which the last is learnt.
+
+    `sources` says where each of its sentences comes from, `evidence` quotes them; the model's own words have neither.
+    """
+
+    id: str
+    kind: str
+    writer: Literal["rules", "model"]
+    text: str = ""
+    messages: tuple[Message, ...] = ()
+    sources: tuple[Source, ...] = ()
+    evidence: str = ""
+
+    @property
+    def content(self) -> str:
+        """All that it says, to compare items by."""
+        return self.text or "\n".join(message["content"] for message in self.messages)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A study item as the model sees it: `learn[i]` is True when `ids[i]` is a target of the loss."""
+
+    ids: tuple[int, ...]
+    learn: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train, worked out from the material; shown before training starts.
+
+    A step takes `batch_size * accumulation` packed rows per device, of at most `row_tokens` tokens each.
+    """
+
+    study_items: int
+    study_tokens: int
+    replay_tokens: int
+    validation_items: int
+    row_tokens: int
+    batch_size: int
+    accumulation: int
+    epochs: float
+    steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Marks:
+    """A graded exam: `right[i]` and `answers[i]` belong to question i."""
+
+    right: tuple[bool, ...]
+    answers: tuple[str, ...]
+
+    @property
+    def correct(self) -> int:
+        return sum(self.right)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share with its 95% Wilson interval, all between 0 and 1; `total` 0 means it was not measured."""
+
+    correct: int
+    total: int
+    rate: float
+    interval: tuple[float, float]
+
+
+Record = TypeVar("Record")
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    return dataclasses.asdict(record)
+
+
+def from_json(kind: type[Record], fields: dict[str, Any]) -> Record:
+    """Rebuild a record; JSON's lists become the tuples that `kind` declares."""
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _rebuilt(hints[name], value) for name, value in fields.items()})
+
+
+def to_jsonl(records: Iterable[Any]) -> str:
+    return "".join(json.dumps(to_json(record), ensure_ascii=False) + "\n" for record in records)
+
+
+def from_jsonl(kind: type[Record], text: str) -> list[Record]:
+    # split("\n"), not splitlines(): texts may contain U+2028 and its kin, which JSON leaves as they are
+    return [from_json(kind, json.loads(line)) for line in text.split("\n") if line]
+
+
+def _rebuilt(hint: Any, value: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)[0]
+        return tuple(_rebuilt(inner, item) for item in value)
+    return from_json(hint, value) if dataclasses.is_dataclass(hint) else value

@@ -1,0 +1,137 @@
+"""Marks -> scorecard.json, the table on screen, and the verdict that becomes the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blasphemer import console
+from blasphemer.exam import is_significant_gain, is_significant_loss, mcnemar, rate
+from blasphemer.records import ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
+
+
+@dataclass(frozen=True)
+class Results:
+    """The marks of one run. Exams that were not sat (an empty `after` with test_after_training off) are None."""
+
+    before: Marks
+    after: Marks | None
+    open_book: Marks
+    retention_before: Marks
+    retention_after: Marks | None
+
+    @property
+    def has_gained(self) -> bool:
+        return self.after is not None and is_significant_gain(self.before, self.after)
+
+    @property
+    def has_forgotten(self) -> bool:
+        return self.retention_after is not None and is_significant_loss(self.retention_before, self.retention_after)
+
+
+def scorecard(
+    results: Results, training: Mapping[str, Any], coverage: Mapping[str, Any], artifacts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of scorecard.json. What was not measured is null."""
+    return {
+        "knowledge": {
+            "before": _rate(results.before),
+            "after": _rate(results.after),
+            "open_book": _rate(results.open_book),
+            "p_value": mcnemar(results.before, results.after) if results.after else None,
+        },
+        "retention": {"before": _rate(results.retention_before), "after": _rate(results.retention_after)},
+        "refusals": {"original": None, "abliterated": None, "fine_tuned": None},
+        "kl_divergence": None,
+        "coverage": dict(coverage),
+        "training": dict(training),
+        "artifacts": dict(artifacts),
+    }
+
+
+def coverage(ledger: Sequence[LedgerEntry], facts: int, study: Sequence[StudyItem], leaks: int) -> dict[str, Any]:
+    """How much of what was given was used."""
+    taught = {source for item in study for source in item.sources}
+    return {
+        "files_used": sum(entry.status == "used" for entry in ledger),
+        "files_skipped": sum(entry.status == "skipped" for entry in ledger),
+        "characters_kept": sum(entry.kept for entry in ledger),
+        "characters_lost": sum(entry.lost for entry in ledger),
+        "facts": facts,
+        "spans_taught": len(taught),
+        "study_items": len(study),
+        "study_items_dropped_as_exam_repeats": leaks,
+    }
+
+
+def show(results: Results) -> None:
+    """The scorecard as a table on stdout."""
+    rows = [
+        ("Your documents, closed book", results.before, results.after),
+        ("What it knew before", results.retention_before, results.retention_after),
+    ]
+    cells = [(name, _cell(rate(before)), _cell(rate(after)) if after else "not asked") for name, before, after in rows]
+    if results.open_book.right:
+        cells.append(("Your documents, passage shown", _cell(rate(results.open_book)), ""))
+    console.table("Exam (share right, 95% interval)", ("", "before", "after"), cells)
+    console.say(verdict(results))
+
+
+def verdict(results: Results) -> str:
+    if results.after is None:
+        return "Not examined after training (test_after_training is off)."
+    gain = (
+        f"The gain is significant (McNemar p = {mcnemar(results.before, results.after):.2g})."
+        if results.has_gained
+        else "No significant gain: the model does not know the documents better than before."
+    )
+    loss = " Significant loss: it forgot some of what it knew." if results.has_forgotten else ""
+    return gain + loss
+
+
+def show_ledger(ledger: Sequence[LedgerEntry]) -> None:
+    """What was read, and what was not and why, on stdout."""
+    rows = [
+        (entry.file, entry.status, f"{entry.kept:,}", f"{entry.lost:,}", str(entry.passages), entry.reason or _pages(entry))
+        for entry in ledger
+    ]
+    console.table("Documents", ("file", "", "characters", "lost", "passages", ""), rows)
+
+
+def show_preview(
+    items: Sequence[StudyItem], shown: Sequence[Sequence[tuple[str, bool]]], exam: Sequence[ExamQuestion], plan: Plan
+) -> None:
+    """Before training: some study items as the model will see them, the exam's size and the plan, on stdout."""
+    console.say("Study items, with what is learnt marked:")
+    for item, parts in zip(items, shown, strict=True):
+        console.say(f"\n[{item.kind}]")
+        console.say(console.highlight(parts))
+    console.say(f"\nExam: {len(exam)} questions, for example: {exam[0].question}  ({exam[0].answer})\n")
+    console.say(describe(plan))
+
+
+def describe(plan: Plan) -> str:
+    return (
+        f"Plan: {plan.study_items:,} study items ({plan.study_tokens:,} tokens) and {plan.replay_tokens:,} tokens of replay, "
+        f"{plan.epochs:g} times over, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} rows of up to "
+        f"{plan.row_tokens} tokens; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
+    )
+
+
+def _rate(marks: Marks | None) -> dict[str, Any] | None:
+    return to_json(rate(marks)) if marks is not None else None
+
+
+def _cell(found: Rate) -> str:
+    if not found.total:
+        return "not asked"
+    low, high = found.interval
+    return f"{found.rate:.1%} ({found.correct}/{found.total}, {low:.0%}-{high:.0%})"
+
+
+def _pages(entry: LedgerEntry) -> str:
+    if not entry.pages:
+        return entry.encoding
+    missing = f", {entry.pages_without_text} without text" if entry.pages_without_text else ""
+    return f"{entry.pages} pages{missing}"

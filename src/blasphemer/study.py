@@ -1,0 +1,169 @@
+"""Passage -> StudyItems, written by rule: the passage itself, and its facts in many orders, views and forms of asking.
+
+One reading of a text teaches a model little; the same facts in many forms, spread evenly over the facts, teach it.
+Every item says where it comes from. Exam questions have wordings of their own, which are not used here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+from blasphemer.facts import Fact, Gap
+from blasphemer.records import Message, Passage, Source, StudyItem
+
+GAPS_PER_FACT = 3
+LARGEST_GROUP = 8  # sentences retold together
+PATIENCE = 3  # rounds without anything new after which there is nothing left to say
+
+BLANKS = (
+    "Fill in the blank: {before}____{after}",
+    "Which words are missing? {before}____{after}",
+    "{before}____{after} What belongs in the gap?",
+    "Complete this statement with the missing words: {before}...{after}",
+)
+BEGINNINGS = (
+    "Complete the sentence: {before}",
+    "How does this sentence go on? {before}",
+    "Continue: {before}",
+    "Finish this: {before}...",
+)
+REVERSED = (
+    "Fill in the name: ____{rest}",
+    "Who or what is meant? ____{rest}",
+    "Whom or what does this describe? \"____{rest}\"",
+)
+ABOUT = (
+    "Tell me about {subject}.",
+    "What do you know about {subject}?",
+    "What do the documents say about {subject}?",
+    "Describe {subject}.",
+)
+ONE_THING = (
+    "Tell me one thing about {subject}.",
+    "Say something about {subject}.",
+    "Name a fact about {subject}.",
+)
+
+
+def write_study(
+    passages: Sequence[Passage],
+    facts: Sequence[Fact],
+    budget: float,
+    longest: int,
+    count: Callable[[str], int],
+    seed: int,
+) -> list[StudyItem]:
+    """Study items of about `budget` tokens in all, by `count`, no two with the same text and none over `longest`.
+
+    Each passage comes once as it stands; then rounds follow, each of which retells every group of facts in another
+    order and asks for every fact in another way, until the budget is spent or nothing new is left to say.
+    """
+    generator = random.Random(seed)
+    items = {item.content: item for item in map(_passage_item, passages)}
+    spent = sum(count(text) for text in items)
+    groups = _groups(facts, longest, {fact.statement: count(fact.statement) for fact in facts})
+    stale = number = 0
+    while spent < budget and stale < PATIENCE and facts:
+        fresh = {item.content: item for item in _round(facts, groups, number, generator) if item.content not in items}
+        tokens = {text: count(text) for text in fresh}
+        items |= {text: item for text, item in fresh.items() if tokens[text] <= longest}
+        spent += sum(number for number in tokens.values() if number <= longest)
+        stale = 0 if fresh else stale + 1
+        number += 1
+    return [_with_id(item, number) for number, item in enumerate(items.values(), 1)]
+
+
+def _round(
+    facts: Sequence[Fact], groups: Sequence[Sequence[Fact]], number: int, generator: random.Random
+) -> Iterator[StudyItem]:
+    for group in groups:
+        yield _retold(group, generator)
+        if group[0].subject:
+            yield _about(group, number, generator)
+    for fact in facts:
+        yield from _asked(fact, number, generator)
+    yield from _mixed(facts, generator)
+
+
+def _groups(facts: Sequence[Fact], longest: int, tokens: dict[str, int]) -> list[list[Fact]]:
+    """Facts of one passage about one subject, or, where no subject is known, of one paragraph; cut where too long."""
+    groups: dict[tuple[str, str | int, int], list[Fact]] = {}
+    part = spent = 0
+    for fact in facts:
+        key = fact.passage.id, fact.subject or fact.block
+        group = groups.get((*key, part), [])
+        spent = spent + tokens[fact.statement] if group else tokens[fact.statement]
+        if group and (len(group) == LARGEST_GROUP or spent > longest):
+            part, spent = part + 1, tokens[fact.statement]
+        groups.setdefault((*key, part), []).append(fact)
+    return list(groups.values())
+
+
+# --- the kinds of items ----------------------------------------------------------------------------------------------
+
+
+def _passage_item(passage: Passage) -> StudyItem:
+    text = f"From {passage.source}:\n\n{passage.text}"
+    sources = (Source(passage.id, passage.start, passage.end),)
+    return StudyItem("", "passage", "rules", text, sources=sources, evidence=passage.text)
+
+
+def _retold(group: Sequence[Fact], generator: random.Random) -> StudyItem:
+    """Some or all sentences of a group in another order, as plain text."""
+    chosen = _some(group, generator)
+    text = " ".join(fact.statement for fact in chosen)
+    return _item("retold", chosen, text=f"From {chosen[0].passage.file}: {text}" if generator.random() < 0.3 else text)
+
+
+def _mixed(facts: Sequence[Fact], generator: random.Random) -> Iterator[StudyItem]:
+    """Sentences about different subjects side by side: which belongs to whom must be known from the names."""
+    shuffled = generator.sample(list(facts), len(facts))
+    for start in range(0, len(shuffled) - 2, 3):
+        chosen = shuffled[start : start + 3]
+        yield _item("mixed", chosen, text=" ".join(fact.statement for fact in chosen))
+
+
+def _about(group: Sequence[Fact], number: int, generator: random.Random) -> StudyItem:
+    """Everything about a subject, or one thing, when asked for it."""
+    if number % 2:
+        chosen, wordings = [generator.choice(group)], ONE_THING
+    else:
+        chosen, wordings = generator.sample(list(group), len(group)), ABOUT
+    request = generator.choice(wordings).format(subject=group[0].subject)
+    return _item("about", chosen, request, " ".join(fact.statement for fact in chosen))
+
+
+def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyItem]:
+    """One question for a fact: its gaps take turns, and so do the forms."""
+    if not fact.gaps:
+        return
+    gap = fact.gaps[0] if number % 2 == 0 else fact.gaps[number // 2 % min(len(fact.gaps), GAPS_PER_FACT)]
+    before, missing, after = fact.asked_at(gap)
+    form = number % 3
+    if form == 0:
+        yield _item("cloze", [fact], generator.choice(BLANKS).format(before=before, after=after), missing)
+    elif form == 1 and _words_before(fact, gap):
+        beginning = generator.choice(BEGINNINGS).format(before=before.rstrip())
+        yield _item("completion", [fact], beginning, missing + after)
+    elif form == 2 and fact.subject and fact.statement.startswith(fact.subject):
+        rest = fact.statement[len(fact.subject) :]
+        yield _item("reversed", [fact], generator.choice(REVERSED).format(rest=rest), fact.subject)
+
+
+def _words_before(fact: Fact, gap: Gap) -> bool:
+    return len(fact.statement[: gap.start].split()) > max(len(fact.subject.split()), 1)
+
+
+def _some(group: Sequence[Fact], generator: random.Random) -> list[Fact]:
+    return generator.sample(list(group), len(group) if generator.random() < 0.5 else generator.randint(1, len(group)))
+
+
+def _item(kind: str, facts: Sequence[Fact], request: str = "", answer: str = "", text: str = "") -> StudyItem:
+    messages = (Message(role="user", content=request), Message(role="assistant", content=answer)) if request else ()
+    sources = tuple(Source(fact.passage.id, fact.start, fact.end) for fact in facts)
+    return StudyItem("", kind, "rules", text, messages, sources, " ".join(fact.evidence for fact in facts))
+
+
+def _with_id(item: StudyItem, number: int) -> StudyItem:
+    return StudyItem(**{**vars(item), "id": f"s-{number}"})

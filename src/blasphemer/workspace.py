@@ -1,0 +1,228 @@
+"""One run's folder: what is in it, how it is written so that a kill loses nothing, and how a run is taken up again.
+
+A file or folder has its final name only when it is complete: it is written beside its place, flushed, then renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, toml_value
+from blasphemer.errors import RunFolderError
+from blasphemer.records import Document, from_jsonl, to_jsonl
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RUN_FILE = "run.toml"
+HOW_NOT_WHAT = {"yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning"}
+PARTIAL = ".partial"
+CONTENTS = (
+    "ledger.jsonl", "passages.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "replay.jsonl", "marks", "checkpoints",
+    "metrics.jsonl", "adapter", "merged", "scorecard.json",
+)  # fmt: skip
+
+Record = TypeVar("Record")
+
+
+class RunFolder:
+    """The files of one run, by name. Use `open_run` to get one: it locks the folder and checks whose it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def save_text(self, name: str, text: str) -> None:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + PARTIAL)
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+
+    def save_json(self, name: str, value: Any) -> None:
+        self.save_text(name, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+    def load_json(self, name: str) -> Any:
+        return json.loads((self.path / name).read_text(encoding="utf-8"))
+
+    def save_records(self, name: str, records: Sequence[Any]) -> None:
+        self.save_text(name, to_jsonl(records))
+
+    def records(self, name: str, kind: type[Record], make: Callable[[], Sequence[Record]]) -> list[Record]:
+        """The records of a stage: those on disk, or freshly made and saved."""
+        if not self.has(name):
+            self.save_records(name, make())
+        return from_jsonl(kind, (self.path / name).read_text(encoding="utf-8"))
+
+    def json(self, name: str, make: Callable[[], Any]) -> Any:
+        """The value of a stage: that on disk, or freshly made and saved."""
+        if not self.has(name):
+            self.save_json(name, make())
+        return self.load_json(name)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A folder to fill; it takes the name `name` when the block ends well, and is gone when it does not."""
+        target = self.path / name
+        partial = target.with_name(target.name + PARTIAL)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            for file in partial.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.replace(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def about(self) -> dict[str, Any]:
+        """The content of run.toml."""
+        return tomllib.loads((self.path / RUN_FILE).read_text(encoding="utf-8"))
+
+    def add_about(self, table: str, values: Mapping[str, Any]) -> None:
+        """Set one table of run.toml."""
+        there = self.about() if self.has(RUN_FILE) else {}
+        self.save_text(RUN_FILE, _toml({**there, table: values}))
+
+
+@contextmanager
+def open_run(path: Path, about: Mapping[str, Mapping[str, Any]], overwrite: bool) -> Iterator[RunFolder]:
+    """Take the folder for one run, resuming what is there.
+
+    `about` is what makes the run this run (tables of settings, document and model hashes). A folder that holds a run
+    with other values raises RunFolderError naming them, as does one that another process is using or that holds
+    something else; `overwrite` deletes an earlier run, never anything else.
+    """
+    from filelock import FileLock, Timeout
+
+    if path.exists() and not path.is_dir():
+        raise RunFolderError(f"{path}: is a file; choose another --finetuning-output-dir.")
+    path.mkdir(parents=True, exist_ok=True)
+    strangers = {item.name for item in path.iterdir()} - {RUN_FILE, ".lock"} if not (path / RUN_FILE).exists() else set()
+    if strangers - {RUN_FILE + PARTIAL}:
+        raise RunFolderError(f"{path}: holds {min(strangers)} but no run; choose an empty --finetuning-output-dir.")
+    try:
+        with FileLock(path / ".lock", timeout=0):
+            yield _prepare(RunFolder(path), about, overwrite)
+    except Timeout as error:
+        raise RunFolderError(f"{path}: another process is working in this run folder.") from error
+
+
+def _prepare(run: RunFolder, about: Mapping[str, Mapping[str, Any]], overwrite: bool) -> RunFolder:
+    if overwrite:
+        for name in (*CONTENTS, RUN_FILE):
+            _delete(run.path / name)
+    if run.has(RUN_FILE):
+        _refuse_differences(run, about)
+    else:
+        run.save_text(RUN_FILE, _toml(about))
+    return run
+
+
+def _refuse_differences(run: RunFolder, about: Mapping[str, Mapping[str, Any]]) -> None:
+    there = run.about()
+    for table, wanted in tomllib.loads(_toml(about)).items():
+        found = there.get(table, {})
+        for name in [*wanted, *(set(found) - set(wanted))]:
+            if found.get(name) != wanted.get(name):
+                raise RunFolderError(
+                    f"{run.path}: holds a run with another {table} value: {name} was {_shown(found.get(name))}, now "
+                    f"{_shown(wanted.get(name))}. Use another --finetuning-output-dir, or --overwrite to start afresh."
+                )
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else toml_value(value)
+
+
+def run_path(settings: Settings) -> Path:
+    """The run's folder: the one the user named, or one named after model and documents below the default."""
+    if settings.finetuning_output_dir != DEFAULT_OUTPUT_DIR:
+        return Path(settings.finetuning_output_dir)
+    return Path(DEFAULT_OUTPUT_DIR) / "-".join(Path(name).stem for name in (settings.model, *settings.fine_tune_dataset))
+
+
+def identity(settings: Settings, documents: Sequence[Document], model: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What makes a run this run: the settings that change its result, and the hashes of documents and model."""
+    said = settings.model_dump(mode="json", exclude={*HOW_NOT_WHAT, *PLANNED})
+    said |= {name: settings.chosen(name) for name in PLANNED}
+    if settings.exam_file and settings.exam_file.is_file():
+        said["exam_file_sha256"] = sha256_of(settings.exam_file)
+    return {"settings": said, "documents": {document.file: document.sha256 for document in documents}, "model": dict(model)}
+
+
+def versions(device: str) -> dict[str, str]:
+    """What the run was made with; kept for the record, not compared."""
+    packages = ("blasphemer", "torch", "transformers", "peft", "trl", "datasets", "accelerate")
+    return {"python": platform.python_version(), "device": device} | {name: version(name) for name in packages}
+
+
+def freeze(run: RunFolder, name: str, sha256: str) -> None:
+    """Note the hash of something in run.toml; raises RunFolderError when it is no longer what was noted."""
+    noted = run.about().get(name, {}).get("sha256")
+    if noted is None:
+        run.add_about(name, {"sha256": sha256})
+    elif noted != sha256:
+        raise RunFolderError(f"{run.path}: {name}.jsonl was changed after it was frozen. Start afresh with --overwrite.")
+
+
+def sha256_of(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Was this, or what led to it, a write that found no room? Libraries wrap the system's error in their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(words in str(error) for words in ("No space left", "PytorchStreamWriter failed", "File too large")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = []
+    for table, values in tables.items():
+        lines += [f"[{table}]"]
+        lines += [f"{toml_value(name)} = {toml_value(value)}" for name, value in values.items() if value is not None]
+        lines += [""]
+    return "\n".join(lines)
