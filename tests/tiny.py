@@ -1,4 +1,4 @@
-"""A tiny model made on the spot: random weights, byte-level BPE, a chat template. It knows nothing and can be taught."""
+"""A tiny model made on the spot: random weights, byte-level BPE, a chat template. It knows nothing."""
 
 from __future__ import annotations
 

@@ -197,7 +197,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--bf16", action="store_true", help="bfloat16 on the CPU too: faster where it has AVX512-BF16 or AMX"
     )
-    parser.add_argument("--compile", action="store_true", help="compile the step: half as fast again, needs a C++ compiler")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the step: half as fast again, needs a C++ compiler"
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes that write text; a GPU needs about 12")
     parser.add_argument("--questions", type=int, default=200, help="how many of each sort the final exam asks")
     parser.add_argument("--seed", type=int, default=1)

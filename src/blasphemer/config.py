@@ -1,4 +1,4 @@
-"""Every setting once: its default, its bounds, and the sentence that is its help and its comment in config.default.toml.
+"""Every setting once: default, bounds, and the sentence that is its help and its comment in config.default.toml.
 
 A setting is a flag (`--lora-rank 32`), an environment variable (`BLASPHEMER_LORA_RANK=32`) and a key of config.toml
 (`lora_rank = 32`). Flags win over the environment, the environment over the file, the file over the default.
@@ -108,7 +108,7 @@ class StudySettings(Section):
     """Study and exam"""
 
     study: str = "standard"
-    """How much to study, in study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
+    """Study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
     replay_share: float = Field(0.25, ge=0, le=0.9)
     """Share of the trained tokens that rehearses what the model said before training, so that it is not forgotten."""
     replay_prompts: int = Field(1024, ge=0)
@@ -201,13 +201,13 @@ def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None)
 
     class FromAllSources(Settings):
         @classmethod
-        def settings_customise_sources(  # noqa: PLR0913 - pydantic-settings' signature
+        def settings_customise_sources(
             cls,
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,
             env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             if config_file is None:
                 return init_settings, env_settings
@@ -235,7 +235,7 @@ def default_toml() -> str:
         lines += ["", f"# --- {section.__doc__} ---"]
         for name, field in section.model_fields.items():
             default = field.default
-            unset = name in PLANNED or default is None or default == "" or default == ()
+            unset = name in PLANNED or default in (None, "", ())
             shown = [] if isinstance(default, tuple) and not default else default
             lines += ["", f"# {field.description}"]
             lines += [f"{'# ' if unset else ''}{name} = {toml_value('' if shown is None else shown)}"]
@@ -268,7 +268,7 @@ def _parse(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     for word in unknown:
         flag = word.split("=")[0]
         near = difflib.get_close_matches(flag, known, 1)
-        what = "unknown flag" if flag.startswith("-") else "unexpected argument (one MODEL, and values after their flags)"
+        what = "unknown flag" if flag.startswith("-") else "unexpected argument (only MODEL stands without a flag)"
         problems.append(f"{flag}: {what}" + (f"; did you mean {near[0]}?" if near else ""))
     return vars(arguments), problems
 

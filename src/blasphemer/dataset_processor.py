@@ -1,10 +1,11 @@
-"""Document -> Passage, and StudyItem -> Example: cutting texts, splitting train from validation, marking what is learnt."""
+"""Document -> Passage, and StudyItem -> Example: cut texts, split train from validation, mark what is learnt."""
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from blasphemer.errors import ModelError, TooLong
@@ -28,7 +29,7 @@ def split_passages(document: Document, offsets: Offsets, chunk_size: int, chunk_
 
     `offsets(text)` gives each token's (start, end) characters. Boundaries in order of worth: before a heading, between
     paragraphs, between sentences, between tokens; never just after a heading. Only where a paragraph had to be cut are
-    the last `chunk_overlap` tokens (whole sentences of them) repeated. Everything but outer white space is in a passage.
+    the last `chunk_overlap` tokens (whole sentences of them) repeated. All but outer white space is in some passage.
     """
     text = document.text
     starts = [start for start, _ in offsets(text)]
@@ -47,15 +48,15 @@ def split_passages(document: Document, offsets: Offsets, chunk_size: int, chunk_
         if start < stop:
             number = f"{document.file}#{len(passages) + 1}"
             heading = _heading_path(above, start, stop)
-            passages.append(
-                Passage(number, document.file, text[start:stop], start, stop, heading, _page(document, start))
-            )
+            page = _page(document, start)
+            passages.append(Passage(number, document.file, text[start:stop], start, stop, heading, page))
         begin = again
     return passages
 
 
 def account(document: Document, passages: Sequence[Passage]) -> LedgerEntry:
-    """What became of a document's characters: those in some passage are kept, the rest is lost (white space)."""
+    """What became of a document's characters: those in some passage are kept, white space and what reading took out is
+    lost."""
     covered, reached = 0, 0
     for passage in sorted(passages, key=lambda passage: passage.start):
         covered += max(passage.end - max(passage.start, reached), 0)
@@ -66,7 +67,7 @@ def account(document: Document, passages: Sequence[Passage]) -> LedgerEntry:
         status="used",
         reason="",
         kept=covered,
-        lost=len(document.text) - covered,
+        lost=len(document.text) - covered + document.removed,
         passages=len(passages),
         pages=len(document.pages),
         pages_without_text=empty,
@@ -80,10 +81,8 @@ def _boundaries(text: str, heading_positions: Sequence[int]) -> list[list[int]]:
     paragraphs = paragraph_spans(text)
     after_heading = {end for start, end in paragraphs if HEADING.fullmatch(text[start:end])}
     ends = [end for _, end in paragraphs if end not in after_heading]
-    sentences = [
-        start + end for start, stop in paragraphs for _, end in sentence_spans(text[start:stop]) if start + end not in after_heading
-    ]
-    return [list(heading_positions), ends, sentences]
+    sentences = [start + end for start, stop in paragraphs for _, end in sentence_spans(text[start:stop])]
+    return [list(heading_positions), ends, [end for end in sentences if end not in after_heading]]
 
 
 def _cut(cuts: list[list[int]], starts: list[int], first: int, size: int, overlap: int) -> tuple[int, int]:
@@ -138,9 +137,7 @@ def _page(document: Document, position: int) -> int:
 # --- StudyItem -> Example --------------------------------------------------------------------------------------------
 
 
-def split_validation(
-    items: Sequence[StudyItem], share: float, seed: int
-) -> tuple[list[StudyItem], list[StudyItem]]:
+def split_validation(items: Sequence[StudyItem], share: float, seed: int) -> tuple[list[StudyItem], list[StudyItem]]:
     """Training and validation items. The split is over items, not passages, so that every fact is still taught.
 
     Items of the same kind are split in the same proportion. No text occurs on both sides, nor twice on either. With
@@ -170,8 +167,10 @@ def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_t
     for item in items:
         example = _encode_chat(item, tokenizer) if item.messages else _encode_text(item, tokenizer)
         if len(example.ids) > max_tokens:
-            raise TooLong(f"{item.id}: a {item.kind} item has {len(example.ids)} tokens, more than the "
-                          f"{max_tokens} of a training row. Lower chunk_size or raise max_seq_length.")
+            raise TooLong(
+                f"{item.id}: a {item.kind} item has {len(example.ids)} tokens, more than the {max_tokens} of a row. "
+                "Lower chunk_size or raise max_seq_length."
+            )
         examples.append(example)
     return examples
 
@@ -193,8 +192,7 @@ def show_learnt(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[tu
     """The text of an example in stretches that are learnt (True) and not (False)."""
     edges = [0, *(i for i in range(1, len(example.ids)) if example.learn[i] != example.learn[i - 1]), len(example.ids)]
     return [
-        (str(tokenizer.decode(list(example.ids[start:end]))), example.learn[start])
-        for start, end in zip(edges, edges[1:], strict=False)
+        (str(tokenizer.decode(list(example.ids[start:end]))), example.learn[start]) for start, end in pairwise(edges)
     ]
 
 

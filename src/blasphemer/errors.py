@@ -1,15 +1,15 @@
 """Every way a run can fail, and the exit code each one carries.
 
-    BlasphemerError (1)        failed: a one-line reason and what to do
-    ├── UsageError (2)         the command, a setting or a folder's state is not what it must be
-    │   ├── SettingsError          unknown keys and bad values, all at once
-    │   ├── SourceError            the documents: missing, empty, nothing readable
-    │   ├── ModelError             the model: missing, no tokenizer, no chat template
-    │   └── RunFolderError         the run folder belongs to other settings, or to a running process
-    ├── TooLong (1)            a study item does not fit the model's context
-    ├── ArtifactError (1)      a written adapter or merged model is not the model that was trained
-    ├── Unreadable             one file cannot be read: recorded in the ledger, the run goes on
-    └── Interrupted (130)      stopped by the user; the same command resumes
+BlasphemerError (1)        failed: a one-line reason and what to do
+├── UsageError (2)         the command, a setting or a folder's state is not what it must be
+│   ├── SettingsError          unknown keys and bad values, all at once
+│   ├── SourceError            the documents: missing, empty, nothing readable
+│   ├── ModelError             the model: missing, no tokenizer, no chat template
+│   └── RunFolderError         the run folder belongs to other settings, or to a running process
+├── TooLong (1)            a study item does not fit the model's context
+├── ArtifactError (1)      a written adapter or merged model is not the model that was trained
+├── Unreadable             one file cannot be read: recorded in the ledger, the run goes on
+└── Interrupted (130)      stopped by the user; the same command resumes
 """
 
 

@@ -47,7 +47,9 @@ def _question(fact: Fact) -> ExamQuestion:
     before, gold, after = fact.asked_at(fact.gaps[0])
     is_year = gold.isdigit() and len(gold) == 4
     text = f"{before}{'which year' if is_year else 'what'}{after.rstrip(' .!?;:')}?"
-    return ExamQuestion(f"q-{fact.passage.file}-{fact.start}", text, gold, "rule", fact.passage.id, fact.start, fact.end)
+    return ExamQuestion(
+        f"q-{fact.passage.file}-{fact.start}", text, gold, "rule", fact.passage.id, fact.start, fact.end
+    )
 
 
 def read_exam_file(path: Path, passages: Sequence[Passage]) -> list[ExamQuestion]:

@@ -72,7 +72,7 @@ def save_merged(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunFo
 def load_adapter(run: RunFolder, model: LanguageModel) -> PeftModel:
     """adapter/ on freshly loaded original weights."""
     base = load_weights(model_path(model.name), model.weights.dtype, model.device)
-    return PeftModel.from_pretrained(base, str(run.path / "adapter"))  # type: ignore[return-value]
+    return PeftModel.from_pretrained(base, str(run.path / "adapter"))
 
 
 def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageModel:
@@ -99,9 +99,7 @@ def _logits(weights: Any, rows: Rows) -> Logits:
     return found
 
 
-def _prove(  # noqa: PLR0913
-    folder: Path, name: str, found: Logits, wanted: Logits, base: Logits, dtype: torch.dtype
-) -> None:
+def _prove(folder: Path, name: str, found: Logits, wanted: Logits, base: Logits, dtype: torch.dtype) -> None:
     """Refuse an artifact that is not the trained model; else note in it how near it came."""
     error, change = _difference(found, wanted), _difference(found, base)
     if not error <= TOLERANCE[dtype]:  # also when it is not a number

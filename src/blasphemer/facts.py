@@ -26,12 +26,13 @@ _POSSESSIVES = frozenset({"his", "her", "its", "their"})
 _JOINERS = frozenset("of the de la le du da di von van der den and's".split())
 _VERBS = frozenset("is are was were has had can will did does lives lived works worked".split())
 _STOPWORDS = frozenset(
-    "a an the and or but nor so yet if then than that this these those there here of to in on at by for from with without "
-    "into onto upon over under above below between among through during before after since until against about as like "
-    "is are was were be been being am do does did done doing has have had having can could may might must shall should "
-    "will would not no only also too very more most much many some any each every all both few other another such same "
-    "own it its he she they them his her their him we us our you your i my me who whom whose which what when where why "
-    "how one two first when while because though although however therefore thus called known named made".split()
+    "a an the and or but nor so yet if then than that this these those there here of to in on at by for from with "
+    "without into onto upon over under above below between among through during before after since until against "
+    "about as like is are was were be been being am do does did done doing has have had having can could may "
+    "might must shall should will would not no only also too very more most much many some any each every all "
+    "both few other another such same own it its he she they them his her their him we us our you your i my me "
+    "who whom whose which what when where why how one two first while because though although however therefore "
+    "thus called known named made".split()
 )
 
 
@@ -192,7 +193,9 @@ def _runs(statement: str, avoid: set[str], rarity: dict[str, float]) -> Iterator
         word = match.group().casefold() if match else ""
         belongs = bool(match) and word not in _STOPWORDS and word not in avoid
         touches = bool(run) and match is not None and statement[run[-1].end() : match.start()] == " "
-        if run and not (match and belongs and touches and _alike(run[-1], match, rarity) and len(run) < MOST_ANSWER_WORDS):
+        if run and not (
+            match and belongs and touches and _alike(run[-1], match, rarity) and len(run) < MOST_ANSWER_WORDS
+        ):
             yield run[0].start(), run[-1].end()
             run = []
         if match is not None and belongs:
@@ -204,7 +207,7 @@ def _is_askable(words: str) -> bool:
 
 
 def _alike(one: re.Match[str], other: re.Match[str], rarity: dict[str, float]) -> bool:
-    """Names go with names and plain words with words about as rare; a number goes with either (14 December, 400 cells)."""
+    """Names go with names, plain words with words about as rare, numbers with either (14 December, 400 cells)."""
     left, right = one.group(), other.group()
     if left[0].isdigit() or right[0].isdigit():
         return True

@@ -81,7 +81,9 @@ def fine_tune(settings: Settings) -> int:
             after, knows = _sit(run, "after", questions, result), _sit(run, "retention_after", remembered, result)
         results = report.Results(before, after, open_book, knew, knows)
         used = report.coverage(ledger, len(facts), study, len(leaks))
-        run.save_json("scorecard.json", report.scorecard(results, lora_trainer.summary(run), used, export.artifacts(run)))
+        run.save_json(
+            "scorecard.json", report.scorecard(results, lora_trainer.summary(run), used, export.artifacts(run))
+        )
         report.show(results)
         console.say(f"Everything is in {run.path}")
         return 0 if after is None or (results.has_gained and not results.has_forgotten) else 3
@@ -131,4 +133,6 @@ def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: La
     """The marks of one exam: graded by the gold answer, or for what was known by what the model said before."""
     grade = exam.grade_retention if name.startswith("retention") else exam.grade
     prompts = [question.question for question in questions]
-    return run.records(f"marks/{name}.jsonl", Marks, lambda: [grade(questions, model.answer(prompts, f"exam ({name})"))])[0]
+    return run.records(
+        f"marks/{name}.jsonl", Marks, lambda: [grade(questions, model.answer(prompts, f"exam ({name})"))]
+    )[0]

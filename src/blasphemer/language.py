@@ -15,8 +15,8 @@ BULLET = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 
 # A full stop after these does not end a sentence.
 _ABBREVIATIONS = frozenset(
-    "e.g i.e cf vs etc al approx ca no nos fig figs eq eqs sec ch vol pp p ed eds dr mr mrs ms prof st jr sr inc ltd co "
-    "jan feb mar apr jun jul aug sep sept oct nov dec z.b d.h bzw usw nr str p.ex sig sra dra".split()
+    "e.g i.e cf vs etc al approx ca no nos fig figs eq eqs sec ch vol pp p ed eds dr mr mrs ms prof st jr sr inc ltd "
+    "co jan feb mar apr jun jul aug sep sept oct nov dec z.b d.h bzw usw nr str p.ex sig sra dra".split()
 )
 _ARTICLES = frozenset({"a", "an", "the"})
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”’)]*")

@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ IGNORED = -100  # the label of a token that is not learnt
 COMPLETE = "complete"  # this file in a checkpoint says that all the others were written
 METRICS = "metrics.jsonl"
 LOGGING_STEPS = 10
+LOGGED = {"loss": "loss", "eval_loss": "validation_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
 
 
 def train(
@@ -103,9 +105,9 @@ def _with_lora(model: LanguageModel, settings: Settings) -> PeftModel:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            return get_peft_model(model.weights, config)  # type: ignore[return-value]
+            return get_peft_model(model.weights, config)
     except ValueError as error:
-        raise ModelError(f"lora_target_modules = {', '.join(names)}: not in this model; try all-linear. ({error})") from error
+        raise ModelError(f"lora_target_modules = {', '.join(names)}: not in this model; try all-linear.") from error
 
 
 def _arguments(
@@ -126,7 +128,7 @@ def _arguments(
         packing_strategy="bfd_split",  # plain "bfd" throws away what overflows
         max_length=plan.row_tokens,
         bf16=model.device.type == "cuda" and torch.cuda.is_bf16_supported(),
-        gradient_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing=settings.gradient_checkpointing,
         use_cpu=model.device.type == "cpu",
         dataloader_pin_memory=model.device.type == "cuda",
         logging_steps=LOGGING_STEPS,
@@ -177,8 +179,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         if not {"loss", "eval_loss"} & set(logs):
             return  # the trainer's own closing summary
         line: dict[str, Any] = {"step": state.global_step}
-        names = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm", "eval_loss": "validation_loss"}
-        line |= {ours: logs[theirs] for theirs, ours in names.items() if theirs in logs}
+        line |= {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
         if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss") if name in line):
             raise BlasphemerError(f"The loss became {line} at step {state.global_step}. Lower --learning-rate.")
         seconds = self.before.get("seconds", 0.0) + time.monotonic() - self.started
@@ -200,8 +201,8 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self.shown = step
 
     def _tokens(self, step: int) -> int:
-        done: int = self.before.get("tokens", 0)
-        return done if step <= self.before.get("step", 0) else round((self.plan.study_tokens + self.plan.replay_tokens) * self.plan.epochs * step / self.plan.steps)
+        whole = (self.plan.study_tokens + self.plan.replay_tokens) * self.plan.epochs
+        return round(whole * step / self.plan.steps)
 
 
 def _newest_checkpoint(checkpoints: Path) -> Path | None:
@@ -249,7 +250,7 @@ def _stop_at_interrupt() -> Iterator[threading.Event]:
         yield asked
         return
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(_signal: int, _frame: FrameType | None) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
@@ -272,7 +273,9 @@ def _quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)  # TRL's and PEFT's uses of older names
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

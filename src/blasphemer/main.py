@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from blasphemer import console
 from blasphemer.config import Settings, load_settings
 from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError
 from blasphemer.workspace import is_full_disk, run_path
 
-ABLITERATION_MISSING = (
-    "Abliteration is not built yet: add --fine-tune-only to fine-tune the model as it is, with --fine-tune-dataset SOURCE."
-)
+NO_MODEL = "Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE"
+NO_ABLITERATION = "Abliteration is not part of this version: add --fine-tune-only to fine-tune the model as it is."
+NO_DOCUMENTS = "Which documents? Give a file or folder with --fine-tune-dataset SOURCE."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.note("blasphemer --help lists every setting.")
         return error.exit_code
     except (KeyboardInterrupt, Interrupted) as error:
-        console.fail(f"{error or 'Interrupted.'} The same command goes on from there: {shlex.join(['blasphemer', *words])}")
+        console.fail(
+            f"{error or 'Interrupted.'} The same command goes on from there: {shlex.join(['blasphemer', *words])}"
+        )
         return Interrupted.exit_code
     except BlasphemerError as error:
         console.fail(str(error))
@@ -38,18 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not is_full_disk(error):
             raise
-        where = run_path(settings) if settings else os.getcwd()
+        where = run_path(settings) if settings else Path.cwd()
         console.fail(f"{where}: no space left to write. Free some; the same command then goes on where it stopped.")
         return 1
 
 
 def _act(settings: Settings) -> int:
     if not settings.model:
-        raise UsageError("Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE")
+        raise UsageError(NO_MODEL)
     if not settings.fine_tune_only:
-        raise UsageError(ABLITERATION_MISSING)
+        raise UsageError(NO_ABLITERATION)
     if not settings.fine_tune_dataset:
-        raise UsageError("Which documents? Give a file or folder with --fine-tune-dataset SOURCE.")
+        raise UsageError(NO_DOCUMENTS)
     from blasphemer.finetuner import fine_tune  # here, so that --help loads no torch
 
     return fine_tune(settings)

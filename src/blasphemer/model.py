@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
@@ -138,7 +137,9 @@ class LanguageModel:
         with console.progress(label, len(rows)) as advance:
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]
-                for i, new in zip(batch, self._batch([rows[i] for i in batch], longest, stops, temperature), strict=True):
+                for i, new in zip(
+                    batch, self._batch([rows[i] for i in batch], longest, stops, temperature), strict=True
+                ):
                     found[i] = new
                 advance(len(batch))
         return found
@@ -193,13 +194,14 @@ def model_path(name: str) -> str:
     return name
 
 
-def load_weights(path: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False) -> PreTrainedModel:
+def load_weights(
+    path: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False
+) -> PreTrainedModel:
     try:
-        AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
         weights = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be loaded: {_first_line(error)}") from error
-    return weights.to(device)  # type: ignore[no-any-return]
+    return weights.to(device)
 
 
 def _load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
@@ -210,9 +212,13 @@ def _load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{settings.model}: its tokenizer cannot be loaded: {_first_line(error)}") from error
     if not tokenizer.is_fast:
-        raise ModelError(f"{settings.model}: has no fast tokenizer (tokenizer.json), which is needed for exact positions.")
+        raise ModelError(
+            f"{settings.model}: has no fast tokenizer (tokenizer.json), which is needed for exact positions."
+        )
     if tokenizer.chat_template is None:
-        raise ModelError(f"{settings.model}: its tokenizer has no chat template; take the instruct version of the model.")
+        raise ModelError(
+            f"{settings.model}: its tokenizer has no chat template; take the instruct version of the model."
+        )
     if tokenizer.eos_token is None:
         raise ModelError(f"{settings.model}: its tokenizer has no end-of-sequence token.")
     if tokenizer.pad_token is None:
@@ -222,8 +228,8 @@ def _load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
 
 def choose_device(wanted: str) -> torch.device:
     if wanted != "auto":
-        available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}.get(wanted, lambda: True)
-        if not available():
+        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not available[wanted]:
             raise ModelError(f"device = {wanted}: not available here; use --device auto.")
         return torch.device(wanted)
     if torch.cuda.is_available():

@@ -1,6 +1,6 @@
 """The nouns of a run: pure values that each stage hands to the next, and their JSONL form.
 
-    Document -> Passage -> (ExamQuestion | StudyItem) -> Example -> adapter -> Marks -> Scorecard
+Document -> Passage -> (ExamQuestion | StudyItem) -> Example -> adapter -> Marks -> Scorecard
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Document:
     """The text of one file. `file` is its path below the source that named it, with forward slashes.
 
     `pages` holds the (start, end) character span of each page of `text`; a file without pages has none. `markdown` says
-    that "#" lines are headings. `sha256` is of the file's bytes, `encoding` what they were decoded as ("" for a PDF).
+    that "#" lines are headings. `sha256` is of the file's bytes, `encoding` what they were decoded as ("" for a PDF),
+    `removed` the number of characters that reading took out (running headers and the like).
     """
 
     file: str
@@ -36,6 +37,7 @@ class Document:
     encoding: str = ""
     markdown: bool = False
     pages: tuple[tuple[int, int], ...] = ()
+    removed: int = 0
 
 
 @dataclass(frozen=True)
@@ -195,4 +197,4 @@ def _rebuilt(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         return tuple(_rebuilt(inner, item) for item in value)
-    return from_json(hint, value) if dataclasses.is_dataclass(hint) else value
+    return from_json(hint, value) if isinstance(hint, type) and dataclasses.is_dataclass(hint) else value

@@ -93,7 +93,14 @@ def verdict(results: Results) -> str:
 def show_ledger(ledger: Sequence[LedgerEntry]) -> None:
     """What was read, and what was not and why, on stdout."""
     rows = [
-        (entry.file, entry.status, f"{entry.kept:,}", f"{entry.lost:,}", str(entry.passages), entry.reason or _pages(entry))
+        (
+            entry.file,
+            entry.status,
+            f"{entry.kept:,}",
+            f"{entry.lost:,}",
+            str(entry.passages),
+            entry.reason or _pages(entry),
+        )
         for entry in ledger
     ]
     console.table("Documents", ("file", "", "characters", "lost", "passages", ""), rows)
@@ -113,8 +120,8 @@ def show_preview(
 
 def describe(plan: Plan) -> str:
     return (
-        f"Plan: {plan.study_items:,} study items ({plan.study_tokens:,} tokens) and {plan.replay_tokens:,} tokens of replay, "
-        f"{plan.epochs:g} times over, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} rows of up to "
+        f"Plan: {plan.study_items:,} study items ({plan.study_tokens:,} tokens) and {plan.replay_tokens:,} tokens of "
+        f"replay, {plan.epochs:g} times over, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} rows of up to "
         f"{plan.row_tokens} tokens; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
     )
 

@@ -31,7 +31,7 @@ BEGINNINGS = (
 REVERSED = (
     "Fill in the name: ____{rest}",
     "Who or what is meant? ____{rest}",
-    "Whom or what does this describe? \"____{rest}\"",
+    'Whom or what does this describe? "____{rest}"',
 )
 ABOUT = (
     "Tell me about {subject}.",
@@ -127,10 +127,10 @@ def _mixed(facts: Sequence[Fact], generator: random.Random) -> Iterator[StudyIte
 def _about(group: Sequence[Fact], number: int, generator: random.Random) -> StudyItem:
     """Everything about a subject, or one thing, when asked for it."""
     if number % 2:
-        chosen, wordings = [generator.choice(group)], ONE_THING
+        chosen, request = [generator.choice(group)], generator.choice(ONE_THING)
     else:
-        chosen, wordings = generator.sample(list(group), len(group)), ABOUT
-    request = generator.choice(wordings).format(subject=group[0].subject)
+        chosen, request = generator.sample(list(group), len(group)), generator.choice(ABOUT)
+    request = request.format(subject=group[0].subject)
     return _item("about", chosen, request, " ".join(fact.statement for fact in chosen))
 
 

@@ -31,6 +31,7 @@ else:
 RUN_FILE = "run.toml"
 HOW_NOT_WHAT = {"yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning"}
 PARTIAL = ".partial"
+LOCK = ".lock"
 CONTENTS = (
     "ledger.jsonl", "passages.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "replay.jsonl", "marks", "checkpoints",
     "metrics.jsonl", "adapter", "merged", "scorecard.json",
@@ -119,11 +120,11 @@ def open_run(path: Path, about: Mapping[str, Mapping[str, Any]], overwrite: bool
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path}: is a file; choose another --finetuning-output-dir.")
     path.mkdir(parents=True, exist_ok=True)
-    strangers = {item.name for item in path.iterdir()} - {RUN_FILE, ".lock"} if not (path / RUN_FILE).exists() else set()
-    if strangers - {RUN_FILE + PARTIAL}:
+    strangers = {item.name for item in path.iterdir()} - {LOCK, RUN_FILE + PARTIAL}
+    if strangers and not (path / RUN_FILE).exists():
         raise RunFolderError(f"{path}: holds {min(strangers)} but no run; choose an empty --finetuning-output-dir.")
     try:
-        with FileLock(path / ".lock", timeout=0):
+        with FileLock(path / LOCK, timeout=0):
             yield _prepare(RunFolder(path), about, overwrite)
     except Timeout as error:
         raise RunFolderError(f"{path}: another process is working in this run folder.") from error
@@ -160,7 +161,8 @@ def run_path(settings: Settings) -> Path:
     """The run's folder: the one the user named, or one named after model and documents below the default."""
     if settings.finetuning_output_dir != DEFAULT_OUTPUT_DIR:
         return Path(settings.finetuning_output_dir)
-    return Path(DEFAULT_OUTPUT_DIR) / "-".join(Path(name).stem for name in (settings.model, *settings.fine_tune_dataset))
+    names = (settings.model, *settings.fine_tune_dataset)
+    return Path(DEFAULT_OUTPUT_DIR) / "-".join(Path(name).stem for name in names)
 
 
 def identity(settings: Settings, documents: Sequence[Document], model: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -169,7 +171,8 @@ def identity(settings: Settings, documents: Sequence[Document], model: Mapping[s
     said |= {name: settings.chosen(name) for name in PLANNED}
     if settings.exam_file and settings.exam_file.is_file():
         said["exam_file_sha256"] = sha256_of(settings.exam_file)
-    return {"settings": said, "documents": {document.file: document.sha256 for document in documents}, "model": dict(model)}
+    hashes = {document.file: document.sha256 for document in documents}
+    return {"settings": said, "documents": hashes, "model": dict(model)}
 
 
 def versions(device: str) -> dict[str, str]:
@@ -184,7 +187,7 @@ def freeze(run: RunFolder, name: str, sha256: str) -> None:
     if noted is None:
         run.add_about(name, {"sha256": sha256})
     elif noted != sha256:
-        raise RunFolderError(f"{run.path}: {name}.jsonl was changed after it was frozen. Start afresh with --overwrite.")
+        raise RunFolderError(f"{run.path}: {name}.jsonl was changed after it was frozen; --overwrite starts afresh.")
 
 
 def sha256_of(file: Path) -> str:

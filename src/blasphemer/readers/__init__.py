@@ -1,4 +1,4 @@
-"""The reading room: files and folders in, Documents and a ledger that accounts for every file met out.
+"""The reading room: files and folders in, Documents out, and a ledger of every file met that is none.
 
 read_sources -> find_files    which files there are, in a fixed order
              -> text.decode   bytes -> text, or why they are not text
@@ -48,7 +48,7 @@ def find_files(source: str) -> list[Path]:
 def read_sources(
     sources: Sequence[str], encoding: str | None = None, seen: Callable[[str], None] = lambda _: None
 ) -> tuple[list[Document], list[LedgerEntry]]:
-    """Read every file of every source; one ledger entry per file, in the same order.
+    """Every file of every source, in order: a Document, or a ledger entry with the reason why it was skipped.
 
     `encoding` replaces all guessing about text files. `seen` is called with each file's name once it has been dealt
     with. A file that two sources share is read once. Raises SourceError when nothing at all could be read.
@@ -56,16 +56,17 @@ def read_sources(
     if encoding is not None:
         text.check_encoding(encoding)
     documents: list[Document] = []
-    ledger: list[LedgerEntry] = []
+    skipped: list[LedgerEntry] = []
     for file, path in _named([found for source in sources for found in _find(source)]):
-        document, entry = _read(path, file, encoding)
-        if document is not None:
-            documents.append(document)
-        ledger.append(entry)
+        read = _read(path, file, encoding)
+        if isinstance(read, Document):
+            documents.append(read)
+        else:
+            skipped.append(read)
         seen(file)
     if not documents:
-        raise SourceError(_nothing_readable(sources, ledger))
-    return documents, ledger
+        raise SourceError(_nothing_readable(sources, skipped))
+    return documents, skipped
 
 
 def printable(path: str) -> str:
@@ -138,53 +139,30 @@ def _named(found: Sequence[_Found]) -> list[tuple[str, Path]]:
     return list(zip(names, (one.path for one in once), strict=True))
 
 
-def _read(path: Path, file: str, encoding: str | None) -> tuple[Document | None, LedgerEntry]:
+def _read(path: Path, file: str, encoding: str | None) -> Document | LedgerEntry:
     sha256 = ""
     try:
         with FileIO(path) as opened:  # unbuffered: the PDF worker inherits the descriptor and its position
             sha256 = _sha256(opened)
             opened.seek(0)
-            return _read_as(path.suffix.lower(), opened, file, sha256, encoding)
+            return _document(path.suffix.lower(), opened, file, sha256, encoding)
     except Unreadable as error:
         reason = str(error)
     except FileNotFoundError:
         reason = "broken link" if os.path.islink(path) else "no longer there"
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-    return None, LedgerEntry(file, "skipped", reason, kept=0, lost=0, sha256=sha256)
+    return LedgerEntry(file, "skipped", reason, kept=0, lost=0, sha256=sha256)
 
 
-def _read_as(suffix: str, opened: FileIO, file: str, sha256: str, encoding: str | None) -> tuple[Document, LedgerEntry]:
+def _document(suffix: str, opened: FileIO, file: str, sha256: str, encoding: str | None) -> Document:
     if suffix not in READ:
         raise Unreadable(f"unsupported type {printable(suffix)}" if suffix else "unsupported type (no suffix)")
     if suffix == ".pdf":
-        return _read_pdf(opened, file, sha256)
+        read = pdf.read_pdf(opened)
+        return Document(file, read.text, sha256, pages=read.pages, removed=read.lost)
     decoded = text.decode(opened.readall(), encoding)
-    document = Document(file, decoded.text, sha256, decoded.encoding, suffix in MARKDOWN)
-    reason = f"encoding guessed: {decoded.encoding}" if decoded.guessed else ""
-    kept = len(document.text)
-    return document, LedgerEntry(file, "used", reason, kept, lost=0, encoding=decoded.encoding, sha256=sha256)
-
-
-def _read_pdf(opened: FileIO, file: str, sha256: str) -> tuple[Document, LedgerEntry]:
-    read = pdf.read_pdf(opened)
-    empty = sum(start == end for start, end in read.pages)
-    notes = []
-    if empty:
-        notes.append(f"{empty} of {len(read.pages)} pages without text (a scan needs OCR)")
-    if read.lost:
-        notes.append(f"{read.lost} characters of running headers, footers and page numbers left out")
-    entry = LedgerEntry(
-        file,
-        "used",
-        "; ".join(notes),
-        kept=len(read.text),
-        lost=read.lost,
-        pages=len(read.pages),
-        pages_without_text=empty,
-        sha256=sha256,
-    )
-    return Document(file, read.text, sha256, pages=read.pages), entry
+    return Document(file, decoded.text, sha256, decoded.encoding, suffix in MARKDOWN)
 
 
 def _sha256(opened: FileIO) -> str:
@@ -194,7 +172,7 @@ def _sha256(opened: FileIO) -> str:
     return digest.hexdigest()
 
 
-def _nothing_readable(sources: Sequence[str], ledger: Sequence[LedgerEntry]) -> str:
-    shown = [f"{entry.file}: {entry.reason}" for entry in ledger[:3]] + ["..."] * (len(ledger) > 3)
+def _nothing_readable(sources: Sequence[str], skipped: Sequence[LedgerEntry]) -> str:
+    shown = [f"{entry.file}: {entry.reason}" for entry in skipped[:3]] + ["..."] * (len(skipped) > 3)
     named = ", ".join(map(printable, sources))
-    return f"{named}: no readable documents ({len(ledger)} skipped: {'; '.join(shown)}). Read are {', '.join(READ)}."
+    return f"{named}: no readable documents ({len(skipped)} skipped: {'; '.join(shown)}). Read are {', '.join(READ)}."

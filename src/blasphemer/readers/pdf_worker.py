@@ -5,7 +5,7 @@ all that, {"error": why} for a file that PDFium refuses. Imports nothing but pyp
 run by its path: nothing of the parent is loaded again.
 """
 
-# ruff: noqa: PLC0415, PTH100, PTH120 - nothing may be imported before main() has put sys.path right
+# ruff: noqa: PTH100, PTH120 - nothing may be imported before main() has put sys.path right
 from __future__ import annotations
 
 import os

@@ -52,7 +52,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \t\n\v\f\r a
 class Decoded:
     text: str
     encoding: str
-    guessed: bool = False
 
 
 def decode(data: bytes, encoding: str | None = None) -> Decoded:
@@ -66,7 +65,7 @@ def decode(data: bytes, encoding: str | None = None) -> Decoded:
     text = read.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise Unreadable("no text")
-    return Decoded(unicodedata.normalize("NFC", text), read.encoding, read.guessed)
+    return Decoded(unicodedata.normalize("NFC", text), read.encoding)
 
 
 def check_encoding(name: str) -> None:
@@ -135,12 +134,12 @@ def _is_damaged_utf8(data: bytes) -> bool:
 
 
 def _guessed(data: bytes) -> Decoded:
-    import chardet  # noqa: PLC0415 - 0.1 s that most runs never need
+    import chardet
 
     name = chardet.detect(data[:SAMPLE])["encoding"]
     if name is None:
         raise Unreadable("unknown encoding. Name it with --encoding")
     try:
-        return Decoded(data.decode(name), codecs.lookup(name).name, guessed=True)
+        return Decoded(data.decode(name), codecs.lookup(name).name)
     except (LookupError, UnicodeDecodeError) as error:
         raise Unreadable(f"unknown encoding (not {name} either). Name it with --encoding") from error

@@ -1,0 +1,36 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check docs clean
+
+demo: .venv/installed
+	rm -rf .blasphemer_finetuning/demo
+	$(BIN)/blasphemer demo --fine-tune-only --fine-tune-dataset test-knowledge/saltmere \
+		--exam-file test-knowledge/saltmere-exam.jsonl --finetuning-output-dir .blasphemer_finetuning/demo --yes
+
+test: .venv/tools
+	$(BIN)/pytest
+
+check: .venv/tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+docs: .venv/installed
+	$(BIN)/python -m blasphemer.docs
+
+clean:
+	rm -rf .venv .blasphemer_finetuning
+
+# torch first and by its exact version: pip then takes a CPU build where one is at hand.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/tools: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
