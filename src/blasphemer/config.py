@@ -229,7 +229,7 @@ def default_toml() -> str:
     lines = [
         "# Settings of Blasphemer with their defaults. Copy to config.toml, or name it with --config FILE.",
         "# All keys stand at the top level: put none below a [table] header.",
-        "# Keys that are commented out are planned from the model and the documents unless they are set.",
+        "# Keys that are commented out are unset, or planned from the model and the documents unless they are set.",
     ]
     for section in SECTIONS:
         lines += ["", f"# --- {section.__doc__} ---"]

@@ -1,8 +1,8 @@
 """Passage -> Facts, by rule: sentences made to stand alone, and in each the words worth asking for.
 
-What a sentence is about is read from its heading or its first name; pronouns and short names are written out, so that
-the sentence can be asked for without its passage. What is worth asking for are numbers, names, and the words that are
-rare in these documents: in a collection of entries the frame repeats and the values do not.
+What a paragraph is about is read from its heading or from the name it keeps coming back to; pronouns and short names
+are written out, so that each sentence can be understood without its passage. What is worth asking for are numbers,
+names, and the words that are rare in these documents: among many entries the frame repeats and the values do not.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blasphemer.language import BULLET, FENCE, HEADING, WORD, Span, paragraph_spans, sentence_spans
 from blasphemer.records import Passage
 
-MOST_SUBJECT_WORDS = 6
 MOST_ANSWER_WORDS = 4
 MOST_TITLE_WORDS = 8
-NEAR = 0.35  # difference in rarity under which two neighbouring words are asked for together
+NEAR = 0.2  # difference in rarity under which two neighbouring words are asked for together
 
 _PRONOUNS = frozenset({"he", "she", "it", "they"})
 _POSSESSIVES = frozenset({"his", "her", "its", "their"})
-_JOINERS = frozenset("of the de la le du da di von van der den and's".split())
-_VERBS = frozenset("is are was were has had can will did does lives lived works worked".split())
+_ARTICLES = frozenset({"a", "an", "the"})
+_JOINERS = frozenset("of the de la le du da di von van der den".split())
 _STOPWORDS = frozenset(
     "a an the and or but nor so yet if then than that this these those there here of to in on at by for from with "
     "without into onto upon over under above below between among through during before after since until against "
@@ -32,7 +31,7 @@ _STOPWORDS = frozenset(
     "might must shall should will would not no only also too very more most much many some any each every all "
     "both few other another such same own it its he she they them his her their him we us our you your i my me "
     "who whom whose which what when where why how one two first while because though although however therefore "
-    "thus called known named made".split()
+    "thus called known named made somebody someone everybody everyone nobody anybody".split()
 )
 
 
@@ -42,7 +41,7 @@ class Gap:
 
     start: int
     end: int
-    rarity: float
+    worth: float
 
 
 @dataclass(frozen=True)
@@ -69,33 +68,48 @@ class Fact:
 
 def find_facts(passages: Sequence[Passage]) -> list[Fact]:
     """Every sentence of the passages that says something, in order. A sentence repeated by an overlap is taken once."""
-    found = {(fact.passage.file, fact.start): fact for passage in reversed(passages) for fact in _sentences(passage)}
-    facts = sorted(found.values(), key=lambda fact: (passages.index(fact.passage), fact.start))
+    plain = {word for passage in passages for word in WORD.findall(passage.text) if word[0].islower()}
+    found = {(fact.passage.file, fact.start): fact for passage in reversed(passages) for fact in _read(passage, plain)}
+    order = {passage.id: number for number, passage in enumerate(passages)}
+    facts = sorted(found.values(), key=lambda fact: (order[fact.passage.id], fact.start))
     rarity = _rarity([fact.statement for fact in facts])
-    return [_with_gaps(fact, rarity) for fact in facts]
+    return [replace(fact, gaps=_gaps(fact, rarity)) for fact in facts]
 
 
-def _sentences(passage: Passage) -> Iterator[Fact]:
+# --- sentences that stand alone --------------------------------------------------------------------------------------
+
+
+def _read(passage: Passage, plain: set[str]) -> Iterator[Fact]:
+    """The sentences of a passage, block by block; tables and code are studied as they stand, not taken apart."""
     fences = [match.span() for match in FENCE.finditer(passage.text)]
-    english = _is_english(passage.text)
-    section = passage.heading.split(" / ")[-1]
+    section, current = passage.heading.split(" / ")[-1], ""
+    full: dict[str, str] = {}  # part of a name -> the newest full name it stands for
     for block, (start, end) in enumerate(paragraph_spans(passage.text)):
         text = passage.text[start:end]
-        if heading := _title(text):
-            section = heading
+        if title := _title(text):
+            section, current = title, ""
             continue
         if text.startswith("|") or any(left <= start < right for left, right in fences):
-            continue  # tables and code are studied as they stand, not sentence by sentence
-        subject = topic = section if _is_topic(section, text) else ""
-        for left, right in sentence_spans(text):
-            evidence = text[left:right]
-            item = BULLET.match(evidence)
-            sentence = re.sub(r"\s+", " ", evidence[item.end() :] if item else evidence)
-            subject = _subject_of(sentence, subject)
-            named = _standing_alone(sentence, subject, tag=bool(item) or subject == topic or not english)
-            if len(WORD.findall(named)) > 1:
+            continue
+        spans = sentence_spans(text)
+        sentences = [_clean(text[left:right]) for left, right in spans]
+        full |= {part: section for part in _parts(section) if part.casefold() not in plain}
+        full |= {part: name for sentence in sentences for name in _names(sentence, plain) for part in _parts(name)}
+        sentences = [_written_out(sentence, full) for sentence in sentences]
+        if section and (BULLET.match(text) or _refers(sentences[0]) or section.casefold() in text.casefold()):
+            current = section
+        elif not _refers(sentences[0]):
+            current = ""
+        for (left, right), (subject, statement) in zip(spans, _standing_alone(sentences, current, plain), strict=True):
+            current = subject or current
+            if len(WORD.findall(statement)) > 1:
                 begin = passage.start + start + left
-                yield Fact(passage, block, subject, named, evidence, begin, begin + right - left)
+                yield Fact(passage, block, subject, statement, text[left:right], begin, begin + right - left)
+
+
+def _clean(sentence: str) -> str:
+    item = BULLET.match(sentence)
+    return re.sub(r"\s+", " ", sentence[item.end() :] if item else sentence)
 
 
 def _title(text: str) -> str:
@@ -106,70 +120,90 @@ def _title(text: str) -> str:
     return text if is_line and text[-1].isalnum() and text[0].isupper() else ""
 
 
-def _is_topic(section: str, text: str) -> bool:
-    """Does the paragraph speak of what its heading names?"""
-    names = {word.casefold() for word in WORD.findall(section)} - _STOPWORDS
-    opening = [word.casefold() for word in WORD.findall(text)[:12]]
-    refers = bool(opening) and opening[0] in _PRONOUNS | _POSSESSIVES
-    return bool(names) and (refers or bool(BULLET.match(text)) or names <= set(opening))
-
-
-def _is_english(text: str) -> bool:
-    found = [word.casefold() for word in WORD.findall(text)]
-    return sum(word in _STOPWORDS for word in found) > 0.2 * len(found)
-
-
-def _subject_of(sentence: str, current: str) -> str:
-    """The name a sentence begins with, unless it is a short form of the current subject, or no name at all."""
-    name = _leading_name(sentence)
-    return current if not name or _is_part(name, current) else name
-
-
-def _leading_name(sentence: str) -> str:
-    """The run of capitalised words at the start ("The Lantern of Orm was ..." -> "The Lantern of Orm")."""
-    taken: list[re.Match[str]] = []
+def _names(sentence: str, plain: set[str]) -> list[str]:
+    """Runs of capitalised words ("the Lantern of Orm"); one word that also occurs uncapitalised is none."""
+    runs: list[list[re.Match[str]]] = [[]]
     for match in WORD.finditer(sentence):
-        word = match.group()
-        joins = word.casefold() in _JOINERS and taken
-        if not (word[0].isupper() or joins) or (taken and sentence[taken[-1].end() : match.start()] != " "):
-            break
-        taken.append(match)
-    while taken and taken[-1].group().casefold() in _JOINERS:
-        taken.pop()
-    meaningful = [match for match in taken if match.group().casefold() not in _STOPWORDS]
-    if not meaningful or len(taken) > MOST_SUBJECT_WORDS:
-        return ""
-    if len(meaningful) == 1 and not _is_followed_by_verb(sentence[taken[-1].end() :]):
-        return ""  # every sentence begins with a capital: one such word alone is no name
-    return re.sub(r"['’]s$", "", sentence[taken[0].start() : taken[-1].end()])
+        word = _bare(match.group())
+        follows = bool(runs[-1]) and sentence[runs[-1][-1].end() : match.start()] == " "
+        if word[0].isupper() and (follows or word.casefold() not in _STOPWORDS):
+            runs[-1:] = [[*runs[-1], match]] if follows else [runs[-1], [match]]
+        elif word.casefold() in _JOINERS and follows:
+            runs[-1].append(match)
+        else:
+            runs.append([])
+    names = []
+    for run in runs:
+        while run and run[-1].group().casefold() in _JOINERS:
+            run.pop()
+        name = _bare(sentence[run[0].start() : run[-1].end()]) if run else ""
+        if name and (" " in name or (name.lower() not in plain and not name[0].isdigit())):
+            names.append(name)
+    return names
 
 
-def _is_followed_by_verb(rest: str) -> bool:
-    following = WORD.match(rest.lstrip())
-    return bool(following) and following.group().casefold() in _VERBS  # type: ignore[union-attr]
+def _bare(word: str) -> str:
+    return re.sub(r"['’]s?$", "", word)
 
 
-def _is_part(name: str, subject: str) -> bool:
-    whole = {word.casefold() for word in WORD.findall(subject)} - _STOPWORDS
-    part = {word.casefold() for word in WORD.findall(name)}
-    return bool(part) and part <= whole
+def _parts(name: str) -> list[str]:
+    return [part for part in WORD.findall(name) if " " in name and part.casefold() not in _STOPWORDS]
 
 
-def _standing_alone(sentence: str, subject: str, tag: bool) -> str:
-    """The sentence with its subject written out; `tag` sets it in front where the sentence has no place for it."""
-    first = WORD.match(sentence)
-    if not subject or first is None or subject.casefold() in sentence.casefold():
-        return sentence
-    opening = first.group()
-    if opening.casefold() in _PRONOUNS:
-        return subject + sentence[first.end() :]
-    if opening.casefold() in _POSSESSIVES:
-        return f"{subject}'s" + sentence[first.end() :]
-    short = re.sub(r"['’]s$", "", opening)
-    if _is_part(short, subject) and sentence[len(short) :][:1] in {" ", "'", "’"}:
-        return subject + sentence[len(short) :]
-    refers = any(word.casefold() in _PRONOUNS | _POSSESSIVES for word in WORD.findall(sentence))
-    return f"{subject}: {sentence}" if tag or refers else sentence
+def _written_out(sentence: str, full: dict[str, str]) -> str:
+    """The sentence with parts of names that stand alone replaced by the full name ("Crane" -> "Ibbet Crane").
+
+    After an article the part names something else: the Planck constant, the reduced Planck constant.
+    """
+    for name in _names(sentence, set()):
+        whole = full.get(name, name)
+        before, _, after = sentence.partition(name)
+        just_before = [word.casefold() for word in WORD.findall(before)[-2:]]
+        is_name = " " not in name and whole not in sentence and not _ARTICLES & set(just_before)
+        if is_name and not (just_before and just_before[-1] in _JOINERS - {"of"}):
+            sentence = before + whole + after
+    return sentence
+
+
+def _refers(sentence: str) -> bool:
+    """Does it begin with a pronoun?"""
+    return _opening(sentence) in _PRONOUNS | _POSSESSIVES
+
+
+def _opening(sentence: str) -> str:
+    first = WORD.search(sentence)
+    return first.group().casefold() if first else ""
+
+
+def _standing_alone(sentences: Sequence[str], current: str, plain: set[str]) -> list[tuple[str, str]]:
+    """(subject, statement) of each sentence of a paragraph, in which `current` was spoken of before.
+
+    A pronoun, and a sentence without a name, go on about the subject before them; a sentence with another name has a
+    subject of its own. A subject without a place in its sentence is set in front of it, if the paragraph has no other.
+    """
+    names = [_names(sentence, plain) for sentence in sentences]
+    counts = Counter(name for found in names for name in dict.fromkeys(found))
+    subjects = []
+    for sentence, found in zip(sentences, names, strict=True):
+        own = [name for name in found if " " in name or (not current and sentence.startswith(name))]
+        if own and current not in found and not _refers(sentence):
+            current = max(own, key=lambda name: counts[name])  # the first of equals
+        subjects.append(current)
+    is_only = len(set(subjects)) == 1
+    return [_with_subject(sentence, subject, is_only) for sentence, subject in zip(sentences, subjects, strict=True)]
+
+
+def _with_subject(sentence: str, subject: str, is_only: bool) -> tuple[str, str]:
+    first = WORD.search(sentence)
+    if not subject or not first or subject.casefold() in sentence.casefold():
+        return subject, sentence
+    if _refers(sentence):
+        written = subject if _opening(sentence) in _PRONOUNS else f"{subject}'s"
+        return subject, sentence[: first.start()] + written + sentence[first.end() :]
+    return (subject, f"{subject}: {sentence}") if is_only else ("", sentence)
+
+
+# --- words worth asking for ------------------------------------------------------------------------------------------
 
 
 def _rarity(statements: Sequence[str]) -> dict[str, float]:
@@ -179,11 +213,11 @@ def _rarity(statements: Sequence[str]) -> dict[str, float]:
     return {word: 1 - math.log(count) / most for word, count in counts.items()}
 
 
-def _with_gaps(fact: Fact, rarity: dict[str, float]) -> Fact:
-    avoid = {word.casefold() for word in WORD.findall(fact.subject)}
-    runs = [run for run in _runs(fact.statement, avoid, rarity) if _is_askable(fact.statement[slice(*run)])]
-    gaps = [_gap(fact.statement, run, rarity) for run in runs]
-    return Fact(**{**vars(fact), "gaps": tuple(sorted(gaps, key=lambda gap: -gap.rarity))})
+def _gaps(fact: Fact, rarity: dict[str, float]) -> tuple[Gap, ...]:
+    avoid = {word.casefold() for word in WORD.findall(f"{fact.subject} {fact.subject}'s")}
+    runs = _runs(fact.statement, avoid, rarity)
+    gaps = [_gap(fact.statement, run, rarity) for run in runs if _is_askable(fact.statement[slice(*run)])]
+    return tuple(sorted(gaps, key=lambda gap: -gap.worth))
 
 
 def _runs(statement: str, avoid: set[str], rarity: dict[str, float]) -> Iterator[Span]:
@@ -193,17 +227,12 @@ def _runs(statement: str, avoid: set[str], rarity: dict[str, float]) -> Iterator
         word = match.group().casefold() if match else ""
         belongs = bool(match) and word not in _STOPWORDS and word not in avoid
         touches = bool(run) and match is not None and statement[run[-1].end() : match.start()] == " "
-        if run and not (
-            match and belongs and touches and _alike(run[-1], match, rarity) and len(run) < MOST_ANSWER_WORDS
-        ):
+        fits = match is not None and belongs and touches and _alike(run[-1], match, rarity)
+        if run and not (fits and len(run) < MOST_ANSWER_WORDS):
             yield run[0].start(), run[-1].end()
             run = []
         if match is not None and belongs:
             run.append(match)
-
-
-def _is_askable(words: str) -> bool:
-    return len(words) > 1 and not words.endswith(("'s", "’s"))
 
 
 def _alike(one: re.Match[str], other: re.Match[str], rarity: dict[str, float]) -> bool:
@@ -211,12 +240,17 @@ def _alike(one: re.Match[str], other: re.Match[str], rarity: dict[str, float]) -
     left, right = one.group(), other.group()
     if left[0].isdigit() or right[0].isdigit():
         return True
-    near = abs(rarity.get(left.casefold(), 1.0) - rarity.get(right.casefold(), 1.0)) < NEAR
+    near = abs(rarity[left.casefold()] - rarity[right.casefold()]) < NEAR
     return left[0].isupper() == right[0].isupper() and (left[0].isupper() or near)
 
 
+def _is_askable(words: str) -> bool:
+    return len(words) > 1 and not words.endswith(("'s", "’s"))
+
+
 def _gap(statement: str, span: Span, rarity: dict[str, float]) -> Gap:
+    """Rare words are worth most, names and numbers more than others, and among equals the last."""
     inside = WORD.findall(statement[span[0] : span[1]])
-    score = max(rarity.get(word.casefold(), 1.0) for word in inside)
-    looks_like_value = any(word[0].isupper() or any(sign.isdigit() for sign in word) for word in inside)
-    return Gap(*span, score + (0.15 if looks_like_value and span[0] > 0 else 0.0) + 0.05 * span[1] / len(statement))
+    rare = max(rarity[word.casefold()] for word in inside)
+    is_value = any(word[0].isupper() or any(sign.isdigit() for sign in word) for word in inside)
+    return Gap(*span, rare + 0.15 * (is_value and span[0] > 0) + 0.05 * span[1] / len(statement))
