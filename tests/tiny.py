@@ -48,7 +48,8 @@ def make_model(folder: Path, hidden: int = 32, context: int = 512) -> Path:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=context,
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
+        initializer_range=0.2,  # wide enough for the answers to differ
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -10,6 +10,7 @@ import argparse
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -107,7 +108,7 @@ class DocumentSettings(Section):
 class StudySettings(Section):
     """Study and exam"""
 
-    study: str = "standard"
+    study: str = Field("standard", coerce_numbers_to_str=True)
     """Study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
     replay_share: float = Field(0.25, ge=0, le=0.9)
     """Share of the trained tokens that rehearses what the model said before training, so that it is not forgotten."""
@@ -162,7 +163,11 @@ class Settings(ModelSettings, RunSettings, DocumentSettings, StudySettings, Trai
     """All settings of one command, checked and frozen."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=ENVIRONMENT_PREFIX, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENVIRONMENT_PREFIX,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
 
     @model_validator(mode="after")
@@ -243,8 +248,10 @@ def default_toml() -> str:
 
 
 def toml_value(value: object) -> str:
-    """A TOML literal. JSON's strings, numbers, booleans and flat lists are TOML's."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False, default=str)
+    """A TOML literal. JSON's strings, numbers, booleans and flat lists are TOML's, once two things are escaped."""
+    literal = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False, default=str)
+    # TOML wants DEL escaped, and cannot hold the lone surrogates of a path that is not UTF-8: they are spelled out
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\\\u{ord(found[0]):04x}", literal.replace("\x7f", "\\u007f"))
 
 
 def _is_positive_number(text: str) -> bool:
@@ -262,8 +269,9 @@ class _Parser(argparse.ArgumentParser):
 def _parse(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Flags and MODEL as raw values by setting name, and what was not understood."""
     arguments, unknown = _parser().parse_known_args(argv)
-    known = {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
-    known |= {flag.replace("--", "--no-", 1) for flag in known}
+    flags = {f"--{name.replace('_', '-')}": field.default for name, field in Settings.model_fields.items()}
+    known = {"--config", *flags} - {"--model"}
+    known |= {flag.replace("--", "--no-", 1) for flag, default in flags.items() if isinstance(default, bool)}
     problems = []
     for word in unknown:
         flag = word.split("=")[0]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from blasphemer.errors import UsageError
@@ -27,6 +28,9 @@ Advance = Callable[..., None]
 def _console(stderr: bool) -> Console:
     from rich.console import Console
 
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a pipe's encoding may lack what a document or path holds
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.language import HEADING, headings, paragraph_spans, sentence_spans
-from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, StudyItem
+from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, Source, StudyItem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Offsets = Callable[[str], list[tuple[int, int]]]
 
+MARK = "\ue000"  # private use: stands around the number of a message that the template must not see
 LATEST_CUT = 0.6  # a cut is looked for in the last 40% of the window, so that no passage is needlessly short
 MARGIN = 8  # tokens: a slice encoded alone differs by up to 2 from its share of the whole (FINETUNING_DESIGN.md)
 
@@ -37,8 +39,8 @@ def split_passages(document: Document, offsets: Offsets, chunk_size: int, chunk_
     cuts = _boundaries(text, [position for position, _, _ in above])
     size, overlap = max(chunk_size - MARGIN, 1), min(chunk_overlap, chunk_size // 2)
     passages: list[Passage] = []
-    begin = 0
-    while text[begin:].strip():
+    begin, last = 0, len(text.rstrip())
+    while begin < last:
         first = bisect_left(starts, begin)
         if len(starts) - first <= size:
             end, again = len(text), len(text)
@@ -79,10 +81,12 @@ def account(document: Document, passages: Sequence[Passage]) -> LedgerEntry:
 def _boundaries(text: str, heading_positions: Sequence[int]) -> list[list[int]]:
     """Where a passage may end, in ascending order, best kind first: headings, paragraphs, sentences."""
     paragraphs = paragraph_spans(text)
-    after_heading = {end for start, end in paragraphs if HEADING.fullmatch(text[start:end])}
-    ends = [end for _, end in paragraphs if end not in after_heading]
-    sentences = [start + end for start, stop in paragraphs for _, end in sentence_spans(text[start:stop])]
-    return [list(heading_positions), ends, [end for end in sentences if end not in after_heading]]
+    titles = {start for start, end in paragraphs if HEADING.fullmatch(text[start:end])}
+    bodies = [(start, end) for start, end in paragraphs if start not in titles]
+    below_another = {start for (above, _), (start, _) in pairwise(paragraphs) if above in titles}
+    before_headings = [position for position in heading_positions if position not in below_another]
+    sentences = [start + end for start, stop in bodies for _, end in sentence_spans(text[start:stop])]
+    return [before_headings, [end for _, end in bodies], sentences]
 
 
 def _cut(cuts: list[list[int]], starts: list[int], first: int, size: int, overlap: int) -> tuple[int, int]:
@@ -95,6 +99,8 @@ def _cut(cuts: list[list[int]], starts: list[int], first: int, size: int, overla
             end = found[-1]
             is_inside_paragraph = worth == 2 and end not in cuts[1]
             return end, _step_back(cuts[2], starts, end, overlap, first) if is_inside_paragraph else end
+    if limit == starts[first]:  # one character of more tokens than a passage may have
+        limit += 1
     return limit, limit
 
 
@@ -102,7 +108,7 @@ def _step_back(sentences: list[int], starts: list[int], end: int, overlap: int, 
     """The earliest sentence start within `overlap` tokens before `end`, but after the passage's own start."""
     token = bisect_left(starts, end)
     earliest = starts[max(token - overlap, first + 1)]
-    return next((position for position in sentences if earliest <= position < end), end)
+    return min(sentences[bisect_left(sentences, earliest)], end)  # `end` is one of them
 
 
 def _strip(text: str, start: int, end: int) -> tuple[int, int]:
@@ -140,20 +146,33 @@ def _page(document: Document, position: int) -> int:
 def split_validation(items: Sequence[StudyItem], share: float, seed: int) -> tuple[list[StudyItem], list[StudyItem]]:
     """Training and validation items. The split is over items, not passages, so that every fact is still taught.
 
-    Items of the same kind are split in the same proportion. No text occurs on both sides, nor twice on either. With
-    a share above 0 and at least two items, neither side is empty.
+    An item is held out only if others teach each of its sources. Items of the same kind are split in the same
+    proportion as far as that goes. No text occurs on both sides, nor twice on either. With a share above 0 one item at
+    least is held out, if any of several can be.
     """
     by_kind: dict[str, list[StudyItem]] = {}
     for item in {item.content: item for item in items}.values():
         by_kind.setdefault(item.kind, []).append(item)
     generator = random.Random(seed)
+    unique = [item for kind in by_kind.values() for item in kind]
+    teachers = Counter(source for item in unique for source in set(item.sources))
     held_out: set[str] = set()
     for kind in by_kind.values():
-        held_out |= {item.id for item in generator.sample(kind, round(len(kind) * share))}
-    unique = [item for kind in by_kind.values() for item in kind]
+        held_out |= _spared(generator.sample(kind, len(kind)), round(len(kind) * share), teachers)
     if share > 0 and not held_out and len(unique) > 1:
-        held_out = {generator.choice(unique).id}
+        held_out = _spared(generator.sample(unique, len(unique)), 1, teachers)
     return [item for item in unique if item.id not in held_out], [item for item in unique if item.id in held_out]
+
+
+def _spared(shuffled: Sequence[StudyItem], most: int, teachers: Counter[Source]) -> set[str]:
+    """Ids of up to `most` items whose sources all have other teachers. They no longer count as teachers themselves."""
+    spared: set[str] = set()
+    for item in shuffled:
+        sources = set(item.sources)
+        if len(spared) < most and all(teachers[source] > 1 for source in sources):
+            teachers.subtract(sources)
+            spared.add(item.id)
+    return spared
 
 
 def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[Example]:
@@ -206,25 +225,22 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answ
     """A chat in the model's own template. Control tokens spelled out in a message stay text."""
     if tokenizer.chat_template is None:
         raise ModelError(f"{tokenizer.name_or_path}: the tokenizer has no chat template.")
-    kept = [_hide(message["content"], tokenizer) for message in messages]
-    hidden = [{"role": message["role"], "content": text} for message, text in zip(messages, kept, strict=True)]
-    text = tokenizer.apply_chat_template(hidden, tokenize=False, add_generation_prompt=answer_follows)
-    return _ids_with_text_shown(str(text), tokenizer)
-
-
-# Private-use characters that stand around text whose control tokens must stay text while a template is rendered.
-_OPEN, _CLOSE = "\ue000", "\ue001"
-
-
-def _hide(content: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    return f"{_OPEN}{content}{_CLOSE}" if any(token in content for token in tokenizer.all_special_tokens) else content
-
-
-def _ids_with_text_shown(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    contents = [message["content"] for message in messages]
+    controls = (MARK, *tokenizer.all_special_tokens)
+    shown = [
+        {"role": message["role"], "content": f"{MARK}{number}{MARK}" if _has_any(controls, text) else text}
+        for number, (message, text) in enumerate(zip(messages, contents, strict=True))
+    ]
+    rendered = str(tokenizer.apply_chat_template(shown, tokenize=False, add_generation_prompt=answer_follows))
     ids: list[int] = []
-    for number, piece in enumerate(text.replace(_CLOSE, _OPEN).split(_OPEN)):
-        ids += _ids(tokenizer, piece, is_plain=number % 2 == 1)
+    for number, piece in enumerate(rendered.split(MARK)):
+        stood_in = number % 2 == 1
+        ids += _ids(tokenizer, contents[int(piece)] if stood_in else piece, is_plain=stood_in)
     return ids
+
+
+def _has_any(tokens: Sequence[str], text: str) -> bool:
+    return any(token in text for token in tokens)
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str, is_plain: bool, **options: Any) -> list[int]:

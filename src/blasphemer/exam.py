@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 from collections import Counter
@@ -63,12 +64,16 @@ def read_exam_file(path: Path, passages: Sequence[Passage]) -> list[ExamQuestion
 
 
 def _csv_rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from enumerate(csv.DictReader(file), 2)
+    reader = csv.DictReader(io.StringIO(_text(path)))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise SourceError(f"{path}, line {reader.line_num}: not CSV ({error}).") from error
 
 
 def _jsonl_rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+    for line, text in enumerate(_text(path).split("\n"), 1):
         if text.strip():
             try:
                 yield line, json.loads(text)
@@ -76,9 +81,17 @@ def _jsonl_rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
                 raise SourceError(f"{path}, line {line}: not JSON ({error}).") from error
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: not UTF-8 (byte {error.start + 1}). Save it as UTF-8.") from error
+
+
 def _own_question(path: Path, line: int, row: object, passages: Sequence[Passage]) -> ExamQuestion:
     fields = row if isinstance(row, dict) else {}
-    question, answer = (str(fields.get(name) or "").strip() for name in ("question", "answer"))
+    said = [fields.get(name) for name in ("question", "answer")]
+    question, answer = ("" if value is None else str(value).strip() for value in said)
     if not question or not normalise(answer):
         raise SourceError(f"{path}, line {line}: needs a question and an answer.")
     home = _home(question, answer, passages)

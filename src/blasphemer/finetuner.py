@@ -15,6 +15,7 @@ from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.model import LONGEST_SAMPLE, LanguageModel, load_model
 from blasphemer.plan import longest_row, plan_training
+from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
 from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, StudyItem
 from blasphemer.study import write_study
@@ -25,6 +26,7 @@ PREVIEWED = ("cloze", "about", "retold", "completion", "passage")  # kinds to sh
 PROBES = 8  # study items on which an artifact must equal the trained model
 
 
+@quiet_libraries()
 def fine_tune(settings: Settings) -> int:
     """Read, split, examine, study, train, examine, merge, report. Returns the exit code: 0, or 3 without a gain."""
     documents, skipped = read_sources(settings.fine_tune_dataset, settings.encoding)

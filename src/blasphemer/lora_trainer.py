@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import shutil
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +15,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from datasets import Dataset, disable_progress_bars, enable_progress_bars
-from datasets.utils import are_progress_bars_disabled
+from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
@@ -54,7 +51,7 @@ def train(
     resumed = _newest_checkpoint(checkpoints)
     metrics = run.path / METRICS
     _forget_after(metrics, resumed)
-    with _quiet(), console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
+    with console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
         watcher = _Watcher(metrics, plan, advance, stop)
         trainer = SFTTrainer(
             model=_with_lora(model, settings),
@@ -261,23 +258,3 @@ def _stop_at_interrupt() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' own bars and remarks off the terminal, and put things back afterwards."""
-    loggers = [logging.getLogger(name) for name in ("trl", "transformers", "accelerate", "peft")]
-    levels = [logger.level for logger in loggers]
-    bars_were_off = are_progress_bars_disabled()
-    disable_progress_bars()
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning)  # TRL's and PEFT's uses of older names
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if not bars_were_off:
-            enable_progress_bars()

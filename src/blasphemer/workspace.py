@@ -119,21 +119,26 @@ def open_run(path: Path, about: Mapping[str, Mapping[str, Any]], overwrite: bool
 
     if path.exists() and not path.is_dir():
         raise RunFolderError(f"{path}: is a file; choose another --finetuning-output-dir.")
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be made ({error}); choose another --finetuning-output-dir.") from error
     strangers = {item.name for item in path.iterdir()} - {LOCK, RUN_FILE + PARTIAL}
     if strangers and not (path / RUN_FILE).exists():
         raise RunFolderError(f"{path}: holds {min(strangers)} but no run; choose an empty --finetuning-output-dir.")
     try:
-        with FileLock(path / LOCK, timeout=0):
-            yield _prepare(RunFolder(path), about, overwrite)
+        held = FileLock(path / LOCK).acquire(timeout=0)
     except Timeout as error:
         raise RunFolderError(f"{path}: another process is working in this run folder.") from error
+    with held:
+        yield _prepare(RunFolder(path), about, overwrite)
 
 
 def _prepare(run: RunFolder, about: Mapping[str, Mapping[str, Any]], overwrite: bool) -> RunFolder:
     if overwrite:
         for name in (*CONTENTS, RUN_FILE):
             _delete(run.path / name)
+            _delete(run.path / (name + PARTIAL))
     if run.has(RUN_FILE):
         _refuse_differences(run, about)
     else:

@@ -1,0 +1,54 @@
+"""What several test files share: the tiny random model, and one small run of the demo model from end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from blasphemer.config import load_settings
+from blasphemer.main import main
+from blasphemer.model import LanguageModel, load_model
+from tests.tiny import make_model
+
+PEOPLE = """Ibbet Orrery lives in Windlesea. She works as a beekeeper. She keeps a grey heron. She plays the banjo.
+
+Torvald Quill lives in Honeydown. He works as a hatter. He keeps a toad. He plays the zither.
+
+Orla Sedge lives in Ravensby. She works as a cooper. She keeps a stoat. She plays the oboe.
+"""
+
+
+@pytest.fixture(autouse=True)
+def _away_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reads a config.toml or writes a run folder where it was started, and none reaches a hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> LanguageModel:
+    return load_model(load_settings([str(tiny_folder)]))
+
+
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "people.txt").write_text(PEOPLE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_run(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run: the demo model has learnt twelve facts about three people."""
+    folder = tmp_path_factory.mktemp("runs") / "demo"
+    words = ["demo", "--fine-tune-only", "--fine-tune-dataset", str(documents), "--finetuning-output-dir", str(folder)]
+    torch.set_num_threads(2)
+    assert main([*words, "--yes", "--replay-prompts", "256"]) == 0
+    return folder

@@ -1,0 +1,96 @@
+"""What is written is what was trained, or it is not written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from blasphemer import export
+from blasphemer.config import load_settings
+from blasphemer.errors import ArtifactError
+from blasphemer.model import LanguageModel, load_model
+from blasphemer.workspace import RunFolder
+
+ROWS = [[0, 10, 20, 30, 40], [0, 7, 8, 9]]
+
+
+def with_adapter(model: LanguageModel, scale: float = 0.1) -> Any:
+    peft = get_peft_model(model.weights, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(1)
+        for name, value in peft.named_parameters():
+            if "lora_B" in name:
+                value.copy_(scale * torch.randn_like(value))
+    return peft.eval()
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=torch.tensor(ROWS[:1])).logits
+
+
+def test_adapter_and_merged_read_back_are_the_trained_model(tiny: LanguageModel, tmp_path: Path) -> None:
+    """Pitfall 3."""
+    run, trained = RunFolder(tmp_path), with_adapter(tiny)
+    wanted = logits(trained)
+    export.save_adapter(trained, tiny, ROWS, run)
+    export.save_merged(export.load_adapter(run, tiny), tiny, ROWS, run)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    base = load_model(load_settings([tiny.name])).weights
+    stacked = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
+    assert torch.allclose(logits(merged), wanted, atol=1e-4)
+    assert torch.allclose(logits(stacked), wanted, atol=1e-4)
+    assert merged.config.use_cache is True  # pitfall 20
+    assert {"adapter", "merged"} == set(export.artifacts(run))
+
+
+def test_the_tokenizer_is_handed_on_byte_for_byte(tiny: LanguageModel, tiny_folder: Path, tmp_path: Path) -> None:
+    export.save_adapter(with_adapter(tiny), tiny, ROWS, RunFolder(tmp_path))
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (tmp_path / "adapter" / name).read_bytes() == (tiny_folder / name).read_bytes()
+    assert AutoTokenizer.from_pretrained(tmp_path / "adapter").chat_template == tiny.tokenizer.chat_template
+
+
+def test_an_adapter_that_changes_nothing_is_refused(tiny: LanguageModel, tmp_path: Path) -> None:
+    """Pitfall 3."""
+    with pytest.raises(ArtifactError, match="nothing was learnt"):
+        export.save_adapter(with_adapter(tiny, scale=0.0), tiny, ROWS, RunFolder(tmp_path))
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_an_adapter_saved_empty_is_refused(
+    tiny: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pitfall 3."""
+    save = PeftModel.save_pretrained
+
+    def save_empty(self: PeftModel, folder: str, **options: Any) -> None:
+        save(self, folder, **options)
+        save_file({}, str(Path(folder) / "adapter_model.safetensors"))
+
+    monkeypatch.setattr(PeftModel, "save_pretrained", save_empty)
+    with pytest.raises(ArtifactError, match="no weights"):
+        export.save_adapter(with_adapter(tiny), tiny, ROWS, RunFolder(tmp_path))
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_an_adapter_saved_wrong_is_refused(
+    tiny: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = PeftModel.save_pretrained
+
+    def save_other(self: PeftModel, folder: str, **options: Any) -> None:
+        save(self, folder, **options)
+        file = str(Path(folder) / "adapter_model.safetensors")
+        save_file({name: 2 * value for name, value in load_file(file).items()}, file, metadata={"format": "pt"})
+
+    monkeypatch.setattr(PeftModel, "save_pretrained", save_other)
+    with pytest.raises(ArtifactError, match="differ"):
+        export.save_adapter(with_adapter(tiny), tiny, ROWS, RunFolder(tmp_path))
+    assert not (tmp_path / "adapter").exists()

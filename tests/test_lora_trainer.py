@@ -1,0 +1,153 @@
+"""Training a LoRA: that it learns, that packing changes nothing, and that a resumed run is the same run."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from datasets import disable_progress_bars
+from trl import SFTConfig, SFTTrainer
+
+from blasphemer import lora_trainer
+from blasphemer.config import Settings, load_settings
+from blasphemer.dataset_processor import encode
+from blasphemer.errors import BlasphemerError, ModelError
+from blasphemer.model import LanguageModel, load_model
+from blasphemer.records import Example, Message, Plan, StudyItem
+from blasphemer.workspace import RunFolder
+
+TEXTS = ["The heron stands in the water.", "The heron waits.", "It waits for the fish in the cold water at dawn."]
+
+
+def items(number: int = 24) -> list[StudyItem]:
+    def chat(n: int) -> tuple[Message, ...]:
+        question = Message(role="user", content=f"Who is {n}?")
+        return question, Message(role="assistant", content=TEXTS[n % 3] * (1 + n % 2))
+
+    return [StudyItem(f"s-{n}", "cloze", "rules", messages=chat(n)) for n in range(number)]
+
+
+def make_plan(steps: int, rate: float = 1e-2) -> Plan:
+    return Plan(24, 1200, 0, 4, 256, 1, 2, 3, steps, rate)
+
+
+def settings_for(folder: Path, *flags: str) -> Settings:
+    return load_settings([str(folder), "--save-steps", "4", *flags])
+
+
+def train(folder: Path, run: Path, steps: int = 12, rate: float = 1e-2, *flags: str) -> torch.nn.Module:
+    settings = settings_for(folder, *flags)
+    model = load_model(settings)
+    run.mkdir(exist_ok=True)
+    examples = encode(items(), model.tokenizer, 256)
+    return lora_trainer.train(model, examples, examples[:4], make_plan(steps, rate), settings, RunFolder(run))
+
+
+def adapter_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items() if "lora_" in name}
+
+
+def test_training_learns_and_writes_its_metrics(tiny_folder: Path, tmp_path: Path) -> None:
+    """Pitfalls 1 and 2: gradients flow, and items of unequal length share a batch."""
+    trained = train(tiny_folder, tmp_path / "run", steps=40)
+    assert all(bool(value.any()) for name, value in adapter_weights(trained).items() if "lora_B" in name)
+    summary = lora_trainer.summary(RunFolder(tmp_path / "run"))
+    assert summary["loss_last"] < 0.9 * summary["loss_first"]
+    assert summary["steps"] == 40
+    assert summary["tokens"] > 0
+    assert summary["validation_perplexity"] == pytest.approx(math.exp(summary["validation_loss"]), rel=1e-3)
+
+
+def test_every_linear_layer_gets_an_adapter(tiny_folder: Path, tmp_path: Path) -> None:
+    """Pitfall 17."""
+    names = adapter_weights(train(tiny_folder, tmp_path / "run", steps=1))
+    for layer in ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"):
+        assert any(layer in name for name in names)
+
+
+def test_a_short_run_is_validated_at_its_end(tiny_folder: Path, tmp_path: Path) -> None:
+    """Pitfall 16."""
+    train(tiny_folder, tmp_path / "run", steps=2)
+    assert lora_trainer.summary(RunFolder(tmp_path / "run"))["validation_loss"] is not None
+
+
+def test_the_loss_of_packed_rows_is_the_loss_of_the_items_one_by_one(tiny: LanguageModel, tmp_path: Path) -> None:
+    examples = encode(items(6), tiny.tokenizer, 512)
+    one_by_one = learnt = 0.0
+    for example in examples:
+        ids, learn = torch.tensor(example.ids), torch.tensor(example.learn)
+        with torch.no_grad():
+            logits = tiny.weights(input_ids=ids[None]).logits[0]  # (time, vocab)
+        losses = torch.nn.functional.cross_entropy(logits[:-1], ids[1:], reduction="none")
+        one_by_one += float(losses[learn[1:]].sum())
+        learnt += int(learn[1:].sum())
+    disable_progress_bars()
+    trainer = SFTTrainer(
+        model=tiny.weights,
+        args=SFTConfig(
+            output_dir=str(tmp_path),
+            packing=True,
+            packing_strategy="bfd_split",
+            max_length=512,
+            bf16=False,
+            use_cpu=True,
+            per_device_eval_batch_size=1,
+            eval_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            activation_checkpointing=False,
+        ),
+        train_dataset=lora_trainer._dataset(examples),
+        eval_dataset=lora_trainer._dataset(examples),
+        processing_class=tiny.tokenizer,
+    )
+    packed = trainer.evaluate()["eval_loss"]
+    assert len(trainer.eval_dataset) == 1  # all in one row
+    assert packed == pytest.approx(one_by_one / learnt, rel=1e-4)
+
+
+def test_resuming_gives_the_same_weights_to_the_bit(tiny_folder: Path, tmp_path: Path) -> None:
+    whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
+    resumed = tmp_path / "resumed"
+    shutil.copytree(tmp_path / "run", resumed)
+    for step in (8, 12):
+        shutil.rmtree(resumed / "checkpoints" / f"checkpoint-{step}")
+    again = adapter_weights(train(tiny_folder, resumed))
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    steps = [json.loads(line)["step"] for line in (resumed / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_a_checkpoint_cut_short_by_a_kill_is_not_used(tiny_folder: Path, tmp_path: Path) -> None:
+    whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
+    last = tmp_path / "run" / "checkpoints" / "checkpoint-12"
+    (last / lora_trainer.COMPLETE).unlink()
+    (last / "optimizer.pt").write_bytes(b"half")
+    again = adapter_weights(train(tiny_folder, tmp_path / "run"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BlasphemerError, match="learning-rate"):
+        train(tiny_folder, tmp_path / "run", 40, 0.99, "--lora-alpha", "1000000")
+
+
+def test_layers_that_are_not_there_are_named(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no_such_layer"):
+        train(tiny_folder, tmp_path / "run", 1, 1e-3, "--lora-target-modules", "no_such_layer")
+
+
+def test_training_leaves_gradients_and_random_state_as_it_found_them(tiny_folder: Path, tmp_path: Path) -> None:
+    train(tiny_folder, tmp_path / "run", steps=1)
+    assert torch.is_grad_enabled()
+
+
+def test_examples_become_labels_that_are_learnt_only_where_marked() -> None:
+    """Pitfall 15."""
+    row = lora_trainer._dataset([Example((5, 6, 7), (False, True, True))])[0]
+    assert row == {"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}

@@ -1,0 +1,122 @@
+"""Loading a model, answering with it, and letting it make up prompts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from blasphemer.config import load_settings
+from blasphemer.dataset_processor import prompt_ids
+from blasphemer.errors import ModelError
+from blasphemer.model import LanguageModel, load_model, model_path
+
+PROMPTS = ["Where does the heron stand?", "Who waits?", "What does the heron wait for, and where, and for how long?"]
+
+
+def test_answers_in_a_batch_are_the_answers_one_by_one(tiny: LanguageModel) -> None:
+    together = tiny.answer(PROMPTS)
+    assert together == [tiny.answer([prompt])[0] for prompt in PROMPTS]
+    assert any(together)
+
+
+def test_an_answer_is_what_plain_greedy_decoding_gives(tiny: LanguageModel) -> None:
+    ids = prompt_ids(tiny.tokenizer, [{"role": "user", "content": PROMPTS[0]}])
+    for _ in range(tiny.max_response_length):
+        with torch.no_grad():
+            best = int(tiny.weights(input_ids=torch.tensor([ids])).logits[0, -1].argmax())
+        if best == tiny.tokenizer.eos_token_id:
+            break
+        ids.append(best)
+    start = len(prompt_ids(tiny.tokenizer, [{"role": "user", "content": PROMPTS[0]}]))
+    assert tiny.answer(PROMPTS[:1])[0] == tiny.tokenizer.decode(ids[start:], skip_special_tokens=True).strip()
+
+
+def test_a_prompt_that_fills_the_context_gets_an_empty_answer_not_a_crash(tiny: LanguageModel) -> None:
+    assert tiny.answer(["heron " * 2000]) == [""]
+
+
+def test_made_up_prompts_follow_from_the_seed_and_leave_the_random_state_alone(tiny: LanguageModel) -> None:
+    before = torch.random.get_rng_state()
+    first = tiny.sample_prompts(6, seed=1)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert first == tiny.sample_prompts(6, seed=1)
+
+
+def test_the_demo_model_imagines_questions_it_can_answer() -> None:
+    demo = load_model(load_settings(["demo"]))
+    prompts = demo.sample_prompts(32, seed=0)
+    assert len(prompts) >= 24
+    assert len(set(prompts)) >= 20
+    assert sum(prompt.endswith("?") for prompt in prompts) >= 5
+    answered = demo.answer_fully(prompts, "test", 128)
+    assert sum(answer.ended for answer in answered) >= 0.8 * len(prompts)
+
+
+def test_a_mistyped_folder_is_not_taken_for_a_hub_name() -> None:
+    """Pitfall 24."""
+    for name in ("./nowhere", "nowhere", "/no/such/model", "a/b/c"):
+        with pytest.raises(ModelError, match="no such model folder"):
+            model_path(name)
+    assert model_path("owner/name") == "owner/name"
+
+
+def test_remote_code_is_off_unless_asked() -> None:
+    """Pitfall 24."""
+    assert load_settings(["demo"]).trust_remote_code is False
+
+
+def without(folder: Path, tmp_path: Path, *names: str) -> str:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for name in names:
+        (copy / name).unlink()
+    return str(copy)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="holds no model"):
+        load_model(load_settings([str(tmp_path)]))
+
+
+def test_a_model_without_tokenizer_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = without(tiny_folder, tmp_path, "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+    with pytest.raises(ModelError, match="tokenizer"):
+        load_model(load_settings([folder]))
+
+
+def test_a_model_without_chat_template_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = without(tiny_folder, tmp_path, "chat_template.jinja")
+    with pytest.raises(ModelError, match="chat template"):
+        load_model(load_settings([folder]))
+
+
+def test_a_model_without_weights_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = without(tiny_folder, tmp_path, "model.safetensors")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(load_settings([folder]))
+
+
+def test_damaged_weights_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = without(tiny_folder, tmp_path)
+    (Path(folder) / "model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_model(load_settings([folder]))
+
+
+def test_a_device_that_is_not_there_is_named(tiny_folder: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(ModelError, match="device = cuda"):
+        load_model(load_settings([str(tiny_folder), "--device", "cuda"]))
+
+
+def test_the_end_of_turn_of_the_generation_config_stops_an_answer(tiny_folder: Path, tmp_path: Path) -> None:
+    """Pitfall 14: a model may name several stop tokens, and not the tokenizer's."""
+    folder = Path(without(tiny_folder, tmp_path))
+    config = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": [5, 7]}))
+    assert load_model(load_settings([str(folder)]))._stops() == {1, 5, 7}

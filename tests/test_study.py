@@ -1,0 +1,89 @@
+"""Writing study items by rule."""
+
+from __future__ import annotations
+
+from blasphemer.exam import without_leaks, write_exam
+from blasphemer.facts import find_facts
+from blasphemer.records import Passage, StudyItem
+from blasphemer.study import write_study
+
+TEXT = (
+    "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
+    "Torvald Ehn lives in Grelmouth. He was born in 1921. He plays the fiddle at night."
+)
+PASSAGES = [Passage("p", "a.txt", TEXT, 0, len(TEXT))]
+FACTS = find_facts(PASSAGES)
+
+
+def count(text: str) -> int:
+    return len(text.split())
+
+
+def study(budget: float = 2000, longest: int = 200, seed: int = 0) -> list[StudyItem]:
+    return write_study(PASSAGES, FACTS, budget, longest, count, seed)
+
+
+def test_study_goes_beyond_repeating_the_passage() -> None:
+    """Pitfall 8."""
+    kinds = {item.kind for item in study()}
+    assert kinds == {"passage", "retold", "mixed", "about", "cloze", "completion", "reversed"}
+
+
+def test_every_fact_is_asked_in_several_ways() -> None:
+    for fact in FACTS:
+        asked = {
+            item.messages[0]["content"]
+            for item in study()
+            if item.kind in {"cloze", "completion", "reversed"} and item.evidence == fact.evidence
+        }
+        assert len(asked) >= 5, fact.statement
+
+
+def test_sentences_are_retold_in_several_orders() -> None:
+    orders = {item.text for item in study() if item.kind == "retold" and "Ibbet Crane" in item.text}
+    assert len(orders) >= 5
+
+
+def test_every_item_says_where_it_comes_from() -> None:
+    for item in study():
+        assert item.sources
+        assert item.evidence
+        for source in item.sources:
+            assert TEXT[source.start : source.end] in item.evidence
+        assert item.writer == "rules"
+
+
+def test_no_two_items_have_the_same_text() -> None:
+    contents = [item.content for item in study()]
+    assert len(contents) == len(set(contents))
+
+
+def test_the_budget_is_spent_and_not_much_more() -> None:
+    spent = sum(count(item.content) for item in study(budget=1000))
+    assert 1000 <= spent < 1400
+
+
+def test_writing_ends_when_there_is_nothing_new_to_say() -> None:
+    text = "Herons fish."
+    passage = Passage("p", "a.txt", text, 0, len(text))
+    items = write_study([passage], find_facts([passage]), 1e9, 200, count, 0)
+    assert 1 < len(items) < 60
+
+
+def test_no_item_is_longer_than_a_row_and_long_groups_are_cut() -> None:
+    items = study(longest=25)
+    assert all(count(item.content) <= 25 for item in items if item.kind != "passage")
+    assert {item.kind for item in items} >= {"retold", "about", "cloze"}
+
+
+def test_the_same_seed_writes_the_same_study_material() -> None:
+    assert study(seed=3) == study(seed=3) != study(seed=4)
+
+
+def test_exam_wordings_do_not_occur_in_the_study_material_but_their_facts_do() -> None:
+    questions = write_exam(FACTS, most=100)
+    kept, _ = without_leaks(study(), questions, PASSAGES)
+    asked = {message["content"] for item in kept for message in item.messages}
+    assert not asked & {question.question for question in questions}
+    for question in questions:
+        assert any(question.answer in item.content for item in kept)
