@@ -19,7 +19,7 @@ check: .venv/tools
 	$(BIN)/pytest
 
 docs: .venv/installed
-	$(BIN)/python -m blasphemer.docs
+	$(BIN)/python tools/generate.py
 
 clean:
 	rm -rf .venv .blasphemer_finetuning

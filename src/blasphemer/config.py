@@ -28,6 +28,7 @@ from blasphemer.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "BLASPHEMER_"
 DEFAULT_OUTPUT_DIR = ".blasphemer_finetuning"
+HELP_WIDTH = 110  # fixed, because the help also stands in the documentation
 STUDY_BUDGETS = {"quick": 10.0, "standard": 50.0, "deep": 350.0}
 
 # Settings that the plan works out from the model and the material, unless the user says them.
@@ -247,6 +248,11 @@ def default_toml() -> str:
     return "\n".join(lines) + "\n"
 
 
+def help_text() -> str:
+    """What `blasphemer --help` prints."""
+    return _parser().format_help()
+
+
 def toml_value(value: object) -> str:
     """A TOML literal. JSON's strings, numbers, booleans and flat lists are TOML's, once two things are escaped."""
     literal = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False, default=str)
@@ -289,6 +295,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each setting is also a key of config.toml (lora_rank) and a variable (BLASPHEMER_LORA_RANK). "
         "Exit codes: 0 done, 1 failed, 2 bad usage, 3 finished without a significant gain or with a significant loss, "
         "130 interrupted.",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=36, width=HELP_WIDTH),
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )

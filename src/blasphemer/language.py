@@ -20,6 +20,7 @@ _ABBREVIATIONS = frozenset(
 )
 _ARTICLES = frozenset({"a", "an", "the"})
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”’)]*")
+_VISIBLE = re.compile(r"\S")
 _PARAGRAPH_GAP = re.compile(r"\n[ \t]*\n\s*")
 
 
@@ -71,11 +72,11 @@ def sentence_spans(text: str) -> list[Span]:
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
+    following = _VISIBLE.search(text, match.end())
+    if following and following.group().islower():
+        return False
     if match.group()[0] != ".":
         return True
-    following = text[match.end() :].lstrip()
-    if following and following[0].islower():
-        return False
     before = text[start : match.start()].split()
     last = before[-1].lstrip("(\"'“‘«") if before else ""
     is_initial = len(last) == 1 and last.isupper()
