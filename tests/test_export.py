@@ -40,7 +40,7 @@ def test_adapter_and_merged_read_back_are_the_trained_model(tiny: LanguageModel,
     run, trained = RunFolder(tmp_path), with_adapter(tiny)
     wanted = logits(trained)
     export.save_adapter(trained, tiny, ROWS, run)
-    export.save_merged(export.load_adapter(run, tiny), tiny, ROWS, run)
+    export.save_merged(tiny, ROWS, run)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     base = load_model(load_settings([tiny.name])).weights
     stacked = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))

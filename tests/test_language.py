@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from blasphemer.language import headings, ngrams, normalise, overlap, paragraph_spans, sentence_spans, words
@@ -64,8 +66,21 @@ def test_headings_and_list_items_stand_alone_between_blank_lines() -> None:
 
 
 def test_headings_are_found_with_their_level_but_not_in_code() -> None:
-    text = "# Birds #\n#hashtag\n```\n# a comment\n```\n### Grey herons\n~~~\n# another\n~~~\n"
-    assert headings(text) == [(0, 1, "Birds"), (text.index("###"), 3, "Grey herons")]
+    text = "# Birds #\n#hashtag\n```\n# a comment\n```\n### Grey herons\n~~~\n# another\n~~~\n## Notes on C#"
+    assert headings(text) == [
+        (0, 1, "Birds"),
+        (text.index("### G"), 3, "Grey herons"),
+        (text.index("## N"), 2, "Notes on C#"),
+    ]
+
+
+@pytest.mark.parametrize("stretch", [".", "# ", "# a" + " " * 50, "a ", "\n", "- ", "1.1", "a-"])
+def test_a_hostile_text_takes_no_longer_than_any_other(stretch: str) -> None:
+    """Runs of full stops and of spaces in a heading once took minutes (backtracking)."""
+    text = stretch * (30_000 // len(stretch))
+    started = time.perf_counter()
+    sentence_spans(text), paragraph_spans(text), headings(text), normalise(text)
+    assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from transformers import AutoModelForCausalLM
 from blasphemer import exam
 from blasphemer.config import load_settings
 from blasphemer.main import main
-from blasphemer.model import LanguageModel, load_model, model_path
+from blasphemer.model import load_model, model_path
 from blasphemer.records import ExamQuestion, LedgerEntry, Passage, StudyItem, from_jsonl
 from blasphemer.workspace import RunFolder
 
@@ -66,7 +67,7 @@ def test_the_ledger_accounts_for_every_character(demo_run: Path, documents: Path
 
 def rate_of(weights: Any, folder: Path) -> int:
     demo = load_model(load_settings(["demo"]))
-    model = LanguageModel("x", weights, demo.tokenizer, demo.batch_size, demo.max_response_length)
+    model = replace(demo, weights=weights)
     questions = records(ExamQuestion, folder / "exam.jsonl")
     return exam.grade(questions, model.answer([question.question for question in questions])).correct
 

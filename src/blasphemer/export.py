@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,31 +48,32 @@ def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunF
         found = _logits(trained, rows)
         trained.set_adapter("default")
         trained.delete_adapter("read_back")
-        _prove(folder, "adapter", found, wanted, base, model.weights.dtype)
+        _prove(folder, "adapter", found, wanted, base, model.dtype)
 
 
-def save_merged(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunFolder) -> None:
-    """Write merged/, a full model in the number format it was loaded in, once its logits read back are the trained's.
+def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
+    """Join adapter/ and the original into merged/, a full model in the number format the original was loaded in.
 
-    Merges into the weights in memory, which are of no other use afterwards. Raises ArtifactError like save_adapter.
+    It takes its name once its logits, read back, are those of the adapter on the original. Raises like save_adapter.
     """
+    trained: Any = load_adapter(run, model)
     wanted = _logits(trained, rows)
     with trained.disable_adapter():
         base = _logits(trained, rows)
-    dtype = model.weights.dtype
     merged = trained.merge_and_unload()
     merged.config.use_cache = True  # training turns it off; a model that is handed on must generate at full speed
     with run.writing("merged") as folder:
         merged.save_pretrained(str(folder))
         _copy_tokenizer(model, folder)
         _write_card(folder, model, "model")
-        found = _logits(load_weights(str(folder), dtype, model.device), rows)
-        _prove(folder, "merged", found, wanted, base, dtype)
+        del trained, merged  # room for reading it back
+        found = _logits(load_weights(str(folder), model.dtype, model.device), rows)
+        _prove(folder, "merged", found, wanted, base, model.dtype)
 
 
 def load_adapter(run: RunFolder, model: LanguageModel) -> PeftModel:
     """adapter/ on freshly loaded original weights."""
-    base = load_weights(model_path(model.name), model.weights.dtype, model.device)
+    base = load_weights(model_path(model.name), model.dtype, model.device)
     return PeftModel.from_pretrained(base, str(run.path / "adapter"))
 
 
@@ -79,9 +81,9 @@ def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageMode
     """The model as a user will load it: merged/ alone, or adapter/ on the original weights."""
     is_merged = name == "merged"
     weights: Any = (
-        load_weights(str(run.path / name), model.weights.dtype, model.device) if is_merged else load_adapter(run, model)
+        load_weights(str(run.path / name), model.dtype, model.device) if is_merged else load_adapter(run, model)
     )
-    return LanguageModel(name, weights, model.tokenizer, model.batch_size, model.max_response_length)
+    return replace(model, weights=weights)
 
 
 def artifacts(run: RunFolder) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from blasphemer.config import Settings
 from blasphemer.dataset_processor import account, encode, mix_replay, show_learnt, split_passages, split_validation
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
-from blasphemer.model import LONGEST_SAMPLE, LanguageModel, load_model
+from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import longest_row, plan_training
 from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
@@ -71,10 +71,10 @@ def fine_tune(settings: Settings) -> int:
         if not run.has("adapter"):
             replay = encode(rehearsed, model.tokenizer, row)
             mixed = mix_replay(examples, replay, settings.replay_share, settings.seed)
-            trained = lora_trainer.train(model, mixed, validation, plan, settings, run)
-            export.save_adapter(trained, model, probes, run)
+            export.save_adapter(lora_trainer.train(model, mixed, validation, plan, settings, run), model, probes, run)
+        model.release()
         if settings.merge_lora and not run.has("merged"):
-            export.save_merged(export.load_adapter(run, model), model, probes, run)
+            export.save_merged(model, probes, run)
 
         # Examine the result as anyone will load it from disk
         after = knows = None
@@ -126,15 +126,22 @@ def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
     """Prompts of the model's own making, with the answers it brings to an end before training."""
     if not (settings.replay_prompts and settings.replay_share):
         return []
-    prompts = retention.usable_prompts(model.sample_prompts(settings.replay_prompts, settings.seed))
-    answered = model.answer_fully(prompts, "recalling", LONGEST_SAMPLE)
+    short = model.sample_prompts(settings.replay_prompts, retention.SHORT, settings.seed)
+    longer = model.sample_prompts(
+        settings.replay_prompts // retention.SHORT_PER_LONG, retention.LONG, settings.seed + 1
+    )
+    prompts = retention.usable_prompts([*short, *longer])
+    answered = model.answer_fully(prompts, "recalling", retention.LONG)
     return retention.replay_items(prompts, [answer.text if answer.ended else "" for answer in answered])
 
 
 def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:
     """The marks of one exam: graded by the gold answer, or for what was known by what the model said before."""
-    grade = exam.grade_retention if name.startswith("retention") else exam.grade
     prompts = [question.question for question in questions]
-    return run.records(
-        f"marks/{name}.jsonl", Marks, lambda: [grade(questions, model.answer(prompts, f"exam ({name})"))]
-    )[0]
+
+    def sit() -> list[Marks]:
+        if name.startswith("retention"):
+            return [exam.grade_retention(questions, model.answer(prompts, f"exam ({name})", retention.LONG))]
+        return [exam.grade(questions, model.answer(prompts, f"exam ({name})"))]
+
+    return run.records(f"marks/{name}.jsonl", Marks, sit)[0]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 Span = tuple[int, int]
 
 WORD = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:[-–'’][^\W_]+)*")
-HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.MULTILINE)
+HEADING = re.compile(r"^(#{1,6})[ \t]+([^ \t\n]+(?:[ \t]+[^ \t\n]+)*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
 FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 BULLET = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 
@@ -19,7 +19,7 @@ _ABBREVIATIONS = frozenset(
     "co jan feb mar apr jun jul aug sep sept oct nov dec z.b d.h bzw usw nr str p.ex sig sra dra".split()
 )
 _ARTICLES = frozenset({"a", "an", "the"})
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”’)]*")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”’)]*")
 _VISIBLE = re.compile(r"\S")
 _PARAGRAPH_GAP = re.compile(r"\n[ \t]*\n\s*")
 

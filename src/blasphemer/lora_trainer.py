@@ -52,7 +52,7 @@ def train(
     metrics = run.path / METRICS
     _forget_after(metrics, resumed)
     with console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
-        watcher = _Watcher(metrics, plan, advance, stop)
+        watcher = _Watcher(metrics, advance, stop)
         trainer = SFTTrainer(
             model=_with_lora(model, settings),
             args=_arguments(model, plan, settings, checkpoints, has_validation=bool(validation)),
@@ -156,11 +156,11 @@ def _dataset(examples: Sequence[Example]) -> Dataset:
 class _Watcher(TrainerCallback):  # type: ignore[misc]
     """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
 
-    def __init__(self, metrics: Path, plan: Plan, advance: console.Advance, stop: threading.Event) -> None:
-        self.metrics, self.plan, self.advance, self.stop = metrics, plan, advance, stop
+    def __init__(self, metrics: Path, advance: console.Advance, stop: threading.Event) -> None:
+        self.metrics, self.advance, self.stop = metrics, advance, stop
         self.before = _lines(metrics)[-1] if metrics.exists() and _lines(metrics) else {}
         self.started = time.monotonic()
-        self.shown = 0
+        self.shown = self.tokens = 0
         self.note = ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -175,13 +175,14 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         if not {"loss", "eval_loss"} & set(logs):
             return  # the trainer's own closing summary
+        self.tokens = round(logs.get("num_tokens", self.tokens))  # of this sitting
         line: dict[str, Any] = {"step": state.global_step}
         line |= {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
         if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss") if name in line):
             raise BlasphemerError(f"The loss became {line} at step {state.global_step}. Lower --learning-rate.")
         seconds = self.before.get("seconds", 0.0) + time.monotonic() - self.started
         line |= {
-            "tokens": round(logs.get("num_tokens", 0)) or self._tokens(state.global_step),
+            "tokens": self.before.get("tokens", 0) + self.tokens,
             "seconds": round(seconds, 2),
             "peak_memory_bytes": _peak_memory(),
         }
@@ -196,10 +197,6 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     def _show(self, step: int) -> None:
         self.advance(step - self.shown, note=self.note)
         self.shown = step
-
-    def _tokens(self, step: int) -> int:
-        whole = (self.plan.study_tokens + self.plan.replay_tokens) * self.plan.epochs
-        return round(whole * step / self.plan.steps)
 
 
 def _newest_checkpoint(checkpoints: Path) -> Path | None:

@@ -5,6 +5,7 @@ A model is a base and, on disk, an adapter: `load_model` gives the first, `with_
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,8 +32,7 @@ from blasphemer.workspace import sha256_of
 
 DEMO = "demo"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-LONGEST_SAMPLE = 256  # tokens of a prompt or replay answer of the model's own
-BATCH_ON_CPU, BATCH_ON_GPU = 32, 64
+BATCH_SIZE = 64  # prompts answered at once
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,10 @@ class LanguageModel:
     name: str
     weights: Any  # PreTrainedModel or PeftModel, which only looks like one
     tokenizer: PreTrainedTokenizerBase
+    device: torch.device
+    dtype: torch.dtype
     batch_size: int
     max_response_length: int
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device(self.weights.device)
 
     @property
     def has_gpu(self) -> bool:
@@ -88,9 +86,16 @@ class LanguageModel:
     def count(self, text: str) -> int:
         return len(self.offsets(text))
 
-    def answer(self, prompts: Sequence[str], label: str = "answering") -> list[str]:
-        """Greedy answers to single-turn prompts, in order."""
-        return [answered.text for answered in self.answer_fully(prompts, label, self.max_response_length)]
+    def release(self) -> None:
+        """Give the weights' memory back: what follows loads the results from disk."""
+        self.weights = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def answer(self, prompts: Sequence[str], label: str = "answering", longest: int | None = None) -> list[str]:
+        """Greedy answers to single-turn prompts, in order, of at most `longest` tokens (max_response_length)."""
+        return [answered.text for answered in self.answer_fully(prompts, label, longest or self.max_response_length)]
 
     def answer_fully(self, prompts: Sequence[str], label: str, longest: int) -> list[Answered]:
         rows = [prompt_ids(self.tokenizer, [Message(role="user", content=prompt)]) for prompt in prompts]
@@ -99,10 +104,10 @@ class LanguageModel:
             for ids, ended in self._generate(rows, label, longest, self._stops(), temperature=None)
         ]
 
-    def sample_prompts(self, number: int, seed: int) -> list[str]:
+    def sample_prompts(self, number: int, longest: int, seed: int) -> list[str]:
         """What a user might ask, in the model's own imagination: its chat template with an empty user turn, sampled.
 
-        Prompts that do not come to an end are left out, so fewer than `number` may come back.
+        Prompts that do not come to an end within `longest` tokens are left out, so fewer than `number` may come back.
         """
         mark = "BLASPHEMER"
         turn = self.tokenizer.apply_chat_template([{"role": "user", "content": mark}], tokenize=False)
@@ -112,7 +117,7 @@ class LanguageModel:
         stops = self._stops() | (set(closing) & set(self.tokenizer.all_special_ids))
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
-            sampled = self._generate([opening] * number, "imagining prompts", LONGEST_SAMPLE, stops, temperature=1.0)
+            sampled = self._generate([opening] * number, "imagining prompts", longest, stops, temperature=1.0)
         prompts = []
         for ids, ended in sampled:
             text, closed, _ = self.tokenizer.decode(ids).partition(after.strip() or "\0")
@@ -177,9 +182,10 @@ def load_model(settings: Settings) -> LanguageModel:
     path = model_path(settings.model)
     device = choose_device(settings.device)
     tokenizer = _load_tokenizer(path, settings)
-    weights = load_weights(path, choose_dtype(settings.dtype, device), device, settings.trust_remote_code)
-    batch = settings.batch_size or (BATCH_ON_CPU if device.type == "cpu" else BATCH_ON_GPU)
-    return LanguageModel(settings.model, weights, tokenizer, batch, settings.max_response_length)
+    dtype = choose_dtype(settings.dtype, device)
+    weights = load_weights(path, dtype, device, settings.trust_remote_code)
+    batch = settings.batch_size or BATCH_SIZE
+    return LanguageModel(settings.model, weights, tokenizer, device, dtype, batch, settings.max_response_length)
 
 
 def model_path(name: str) -> str:

@@ -14,6 +14,8 @@ from blasphemer.exam import LONGEST_EXACT
 from blasphemer.language import normalise, words
 from blasphemer.records import ExamQuestion, Message, StudyItem
 
+SHORT, LONG = 64, 256  # tokens. Short prompts rehearse most per token: a long one is mostly a text to be read
+SHORT_PER_LONG = 8
 LARGEST_EXAM = 200
 EXAM_SHARE = 0.2  # of the pairs
 

@@ -1,0 +1,315 @@
+"""The exam: what is asked, what may not be taught, what counts as right, and how sure the numbers are."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from blasphemer.errors import SourceError
+from blasphemer.exam import (
+    contains,
+    fingerprint,
+    grade,
+    grade_retention,
+    is_significant_gain,
+    is_significant_loss,
+    mcnemar,
+    open_book,
+    rate,
+    read_exam_file,
+    token_f1,
+    without_leaks,
+    write_exam,
+)
+from blasphemer.facts import find_facts
+from blasphemer.language import normalise
+from blasphemer.records import ExamQuestion, Marks, Message, Passage, StudyItem
+
+TEXT = (
+    "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
+    "Torvald Ehn lives in Grelmouth. He was born in 1921. He plays the fiddle at night."
+)
+PASSAGES = [Passage("a.txt#1", "a.txt", TEXT, 0, len(TEXT))]
+LONG = "Under which of the seven bridges of Brackwater does the old ferryman keep his lantern"
+
+
+def marks(right: int, total: int) -> Marks:
+    return Marks((True,) * right + (False,) * (total - right), ("",) * total)
+
+
+def paired(gained: int, lost: int, same: int = 5) -> tuple[Marks, Marks]:
+    before = (False,) * gained + (True,) * lost + (True,) * same
+    after = (True,) * gained + (False,) * lost + (True,) * same
+    blank = ("",) * len(before)
+    return Marks(before, blank), Marks(after, blank)
+
+
+def asked(text: str, answer: str = "x") -> ExamQuestion:
+    return ExamQuestion(f"q-{text}", text, answer, "own")
+
+
+def chat(question: str, answer: str = "Yes.") -> StudyItem:
+    messages = Message(role="user", content=question), Message(role="assistant", content=answer)
+    return StudyItem("s-1", "about", "rules", messages=messages)
+
+
+def plain(text: str) -> StudyItem:
+    return StudyItem("s-1", "retold", "rules", text)
+
+
+def leaks(item: StudyItem, *questions: str, passages: list[Passage] = PASSAGES) -> bool:
+    kept, dropped = without_leaks([item], [asked(question) for question in questions], passages)
+    assert [*kept, *dropped] == [item]
+    return bool(dropped)
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_answer_stands_in_the_sentence_it_was_asked_of() -> None:
+    questions = write_exam(find_facts(PASSAGES), 100)
+    assert len(questions) >= 4
+    for question in questions:
+        assert contains(normalise(TEXT[question.start : question.end]), normalise(question.answer)), question
+        assert not contains(normalise(question.question), normalise(question.answer)), question
+        assert question.passage == "a.txt#1"
+
+
+def test_a_year_is_asked_for_as_a_year() -> None:
+    (question,) = [q for q in write_exam(find_facts(PASSAGES), 100) if q.answer == "1921"]
+    assert question.question == "Torvald Ehn was born in which year?"
+
+
+def test_questions_that_cannot_be_told_apart_are_left_out() -> None:
+    text = "The inn is in Brackwater.\n\nThe inn is in Grelmouth.\n\nIbbet Crane lives in Windlesea."
+    questions = write_exam(find_facts([Passage("p", "a.txt", text, 0, len(text))]), 100)
+    assert [question.answer for question in questions] == ["Windlesea"]
+
+
+def test_an_exam_of_a_few_questions_is_spread_over_the_documents() -> None:
+    text = "\n\n".join(f"Person{number} lives in Town{number} by the river." for number in range(100))
+    facts = find_facts([Passage("p", "a.txt", text, 0, len(text))])
+    starts = [question.start for question in write_exam(facts, 4)]
+    assert len(starts) == 4
+    assert starts == sorted(starts)
+    assert starts[-1] > len(text) / 2
+
+
+def test_the_exam_is_the_same_every_time_down_to_its_hash() -> None:
+    one, other = (write_exam(find_facts(PASSAGES), 100) for _ in range(2))
+    assert fingerprint(one) == fingerprint(other)
+    frozen = [ExamQuestion("q-1", "Who glazes in Brackwater?", "Ibbet Crane", "rule", "a.txt#1", 0, 32)]
+    assert fingerprint(frozen) == "0c204dee482b83f677224b905c14acb046a194cc6d5d79fd38996be9118a56cc"
+
+
+def test_open_book_shows_the_passage_and_leaves_out_questions_without_one() -> None:
+    home = ExamQuestion("q-1", "Who?", "Ibbet Crane", "rule", "a.txt#1")
+    (shown,) = open_book([home, asked("Where?")], PASSAGES)
+    assert shown.question == f"{TEXT}\n\nWho?"
+    assert (shown.id, shown.answer) == ("q-1", "Ibbet Crane")
+
+
+# --- the user's own exam ---------------------------------------------------------------------------------------------
+
+
+def test_a_jsonl_exam_is_read_and_its_passages_found() -> None:
+    row = {"question": "Where does Ibbet Crane live?", "answer": "Brackwater", "wording": "reserved"}
+    Path("e.jsonl").write_text(f"{json.dumps(row)}\n\n{json.dumps({**row, 'answer': 'Rome'})}\n", encoding="utf-8")
+    assert read_exam_file(Path("e.jsonl"), PASSAGES) == [
+        ExamQuestion("q-1", "Where does Ibbet Crane live?", "Brackwater", "reserved", "a.txt#1"),
+        ExamQuestion("q-3", "Where does Ibbet Crane live?", "Rome", "reserved", ""),
+    ]
+
+
+def test_a_csv_exam_is_read_with_its_mark_and_its_quotes() -> None:
+    text = '\ufeffnote,question,answer\n,"Who, pray, glazes?","Ibbet\u2028Crane"\n'
+    Path("e.csv").write_text(text, encoding="utf-8")
+    assert read_exam_file(Path("e.csv"), []) == [ExamQuestion("q-2", "Who, pray, glazes?", "Ibbet\u2028Crane", "own")]
+
+
+def test_an_answer_may_be_the_number_nought() -> None:
+    Path("e.jsonl").write_text('{"question": "How many?", "answer": 0}\n', encoding="utf-8")
+    assert read_exam_file(Path("e.jsonl"), [])[0].answer == "0"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("e.jsonl", b'{"question": "Who?", "answer": "I"}\n{"question": "Who?"}\n', "line 2: needs a question and"),
+        ("e.jsonl", b'{"question": "Who?", "answer": null}\n', "line 1: needs a question and an answer"),
+        ("e.jsonl", b'{"question": "Who?", "answer": "..."}\n', "line 1: needs a question and an answer"),
+        ("e.jsonl", b'["Who?", "I"]\n', "line 1: needs a question and an answer"),
+        ("e.jsonl", b'\n\n{"question": Who?}\n', "line 3: not JSON"),
+        ("e.csv", b'question,answer\n"one\ntwo?",x\nWho?,\n', "line 4: needs a question and an answer"),
+        ("e.csv", b"question;answer\nWho?;I\n", "line 2: needs a question and an answer"),
+        ("e.csv", b'question,answer\n"' + b"x" * 200_000, "not CSV"),
+        ("e.csv", "question,answer\nWho?,Käthe\n".encode("cp1252"), "not UTF-8 (byte 23)"),
+        ("e.jsonl", b" \n", "no questions in it"),
+        ("e.csv", b"question,answer\n", "no questions in it"),
+    ],
+)
+def test_an_exam_file_that_cannot_be_used_is_named_with_its_line(name: str, content: bytes, reason: str) -> None:
+    Path(name).write_bytes(content)
+    with pytest.raises(SourceError) as caught:
+        read_exam_file(Path(name), [])
+    assert str(caught.value).startswith(name)
+    assert reason in str(caught.value)
+
+
+def test_a_missing_exam_file_is_named() -> None:
+    with pytest.raises(SourceError, match=r"^nowhere\.csv: no such exam file"):
+        read_exam_file(Path("nowhere.csv"), [])
+
+
+# --- leaks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        f"{LONG}?",
+        f"{LONG.upper()} !",  # equal but for case and punctuation
+        "Tell me: under which of the seven bridges of Brackwater does it rain?",  # eight words in a row
+        "In which of the seven Brackwater bridges under does the old ferryman keep his lantern, of",  # the same words
+    ],
+)
+def test_an_item_that_repeats_an_exam_question_is_dropped(turn: str) -> None:
+    assert leaks(chat(turn), f"{LONG}?")
+    assert leaks(plain(turn), f"{LONG}?")
+
+
+def test_a_short_question_is_dropped_where_it_is_the_same() -> None:
+    assert leaks(chat("What colour is a heron?"), "What colour is the heron")
+    assert not leaks(chat("What colour is the toad?"), "What colour is the heron?")
+
+
+@pytest.mark.parametrize(
+    "turn",
+    ["Tell me about Brackwater.", "Under which of the seven bridges of Brackwater is it cold?", "...", "?"],
+)
+def test_an_item_that_asks_something_else_is_kept(turn: str) -> None:
+    assert not leaks(chat(turn), f"{LONG}?")
+
+
+def test_what_the_documents_say_may_be_learnt_though_a_question_quotes_it() -> None:
+    said = "Ibbet Crane has kept a grey heron in the mill pond since the flood."
+    passages = [Passage("p", "a.txt", said, 0, len(said))]
+    question = "Ibbet Crane has kept a grey heron in the mill pond since when, and what does it weigh today at noon?"
+    assert not leaks(plain(f"From a.txt: {said}"), question, passages=passages)
+    assert leaks(plain(f"From a.txt: {said}"), question, passages=[])
+
+
+def test_an_answer_is_not_taken_for_a_question() -> None:
+    assert not leaks(chat("Tell me about the ferryman.", answer=LONG), f"{LONG}?")
+
+
+# --- grading ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "right"),
+    [
+        ("She lives in Brackwater.", "Brackwater", True),
+        ("the GREY heron!", "A grey heron", True),
+        ("In Brackwaters.", "Brackwater", False),
+        ("sunbrackwater", "Brackwater", False),
+        ("grey old heron", "grey heron", False),
+        ("It was 19210.", "1921", False),
+        ("1,921", "1921", False),
+        ("3.5 m", "3.5", True),
+        ("Straße 4", "strasse 4", True),
+        ("", "Brackwater", False),
+    ],
+)
+def test_an_answer_is_right_when_the_gold_answer_stands_in_it_as_whole_words(
+    answer: str, gold: str, right: bool
+) -> None:
+    assert grade([asked("Where?", gold)], [answer]) == Marks((right,), (answer,))
+
+
+def test_nothing_is_contained_in_any_text() -> None:
+    assert not contains("some text", "")
+
+
+def test_a_missing_answer_is_an_error_not_a_wrong_answer() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        grade([asked("Where?"), asked("Who?")], ["here"])
+
+
+def test_a_short_answer_is_retained_only_to_the_word() -> None:
+    before = asked("Hello?", "Good day to you.")
+    assert grade_retention([before] * 3, ["good day to you", "Good day.", ""]).right == (True, False, False)
+
+
+def test_a_long_answer_is_retained_when_half_of_it_is_there() -> None:
+    words = [f"w{number}" for number in range(20)]
+    question = asked("Tell me.", " ".join(words))
+    answers = [" ".join(words[:10]), " ".join(words[:6]), " ".join(reversed(words))]
+    assert grade_retention([question] * 3, answers).right == (True, False, True)
+
+
+def test_token_f1_counts_a_word_as_often_as_both_have_it() -> None:
+    assert token_f1("a a b", "a c") == pytest.approx(2 * 1 / 5)
+    assert token_f1("", "") == 0.0
+
+
+# --- how sure --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "low", "high"),
+    [  # Newcombe 1998, table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (20, 20, 0.8389, 1.0),
+    ],
+)
+def test_intervals_are_those_that_were_published(correct: int, total: int, low: float, high: float) -> None:
+    found = rate(marks(correct, total))
+    assert (found.correct, found.total, found.rate) == (correct, total, correct / total)
+    assert found.interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_an_exam_that_was_not_sat_could_be_anything() -> None:
+    assert rate(marks(0, 0)).interval == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"),
+    [  # twice the binomial tail, worked out by hand
+        (0, 0, 1.0),
+        (1, 1, 1.0),
+        (5, 0, 2 / 32),
+        (6, 0, 2 / 64),
+        (9, 1, 2 * 11 / 1024),
+        (10, 2, 2 * 79 / 4096),
+        (2, 10, 2 * 79 / 4096),
+        (2000, 0, 0.0),
+    ],
+)
+def test_mcnemar_is_the_exact_binomial(gained: int, lost: int, p: float) -> None:
+    assert mcnemar(*paired(gained, lost)) == pytest.approx(p)
+
+
+def test_mcnemar_looks_only_at_what_changed() -> None:
+    assert mcnemar(*paired(9, 1, same=0)) == mcnemar(*paired(9, 1, same=900))
+
+
+def test_a_gain_and_a_loss_need_a_direction_and_a_p_below_one_in_twenty() -> None:
+    assert is_significant_gain(*paired(6, 0))
+    assert not is_significant_gain(*paired(5, 0))
+    assert not is_significant_gain(*paired(0, 6))
+    assert is_significant_loss(*paired(0, 6))
+    assert not is_significant_loss(*paired(6, 0))
+    assert not is_significant_loss(*paired(0, 5))
+
+
+def test_chance_alone_is_called_a_gain_at_most_one_time_in_forty() -> None:
+    generator = random.Random(0)
+    drawn = [[Marks(tuple(generator.random() < 0.3 for _ in range(60)), ()) for _ in range(2)] for _ in range(400)]
+    assert sum(is_significant_gain(*pair) for pair in drawn) <= 400 / 40 + 6

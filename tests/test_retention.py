@@ -1,0 +1,59 @@
+"""What the model knew before: which of its own prompts are rehearsed, and which are kept back to be asked again."""
+
+from __future__ import annotations
+
+from blasphemer.records import ExamQuestion, StudyItem
+from blasphemer.retention import divide, replay_items, usable_prompts
+
+
+def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:
+    return replay_items([f"Is it {n}?" for n in range(number)], [answer] * number)
+
+
+def test_prompts_that_say_the_same_are_taken_once_and_empty_ones_not_at_all() -> None:
+    assert usable_prompts(["Who is it?", " who is it", "...", "", "Where is it? "]) == ["who is it", "Where is it?"]
+    assert usable_prompts([]) == []
+
+
+def test_a_prompt_without_an_answer_is_left_out() -> None:
+    items = replay_items(["One?", "Two?", "Three?"], ["Uno.", "...", "Tre."])
+    assert [message["content"] for item in items for message in item.messages] == ["One?", "Uno.", "Three?", "Tre."]
+    assert [(item.id, item.kind, item.writer) for item in items] == [
+        ("replay-1", "replay", "model"),
+        ("replay-2", "replay", "model"),
+    ]
+
+
+def test_nothing_is_both_rehearsed_and_asked_and_nothing_is_lost() -> None:
+    """Pitfall 19."""
+    items = recalled(50)
+    rehearsed, asked = divide(items, seed=0)
+    assert len(asked) == 10
+    assert {item.id for item in rehearsed}.isdisjoint(question.id for question in asked)
+    assert {item.id for item in rehearsed} | {question.id for question in asked} == {item.id for item in items}
+
+
+def test_the_questions_are_the_models_own_prompts_and_answers() -> None:
+    _, asked = divide(recalled(1), seed=0)
+    assert asked == [ExamQuestion("replay-1", "Is it 0?", "Yes, it is.", "retention")]
+
+
+def test_short_answers_are_asked_first_because_they_can_be_told_to_the_word() -> None:
+    long = replay_items([f"Tell me {n}." for n in range(40)], ["word " * 13] * 40)
+    _, asked = divide([*long, *recalled(10)], seed=3)
+    assert {question.answer for question in asked} == {"Yes, it is."}
+
+
+def test_the_division_follows_the_seed() -> None:
+    assert divide(recalled(50), seed=1) == divide(recalled(50), seed=1)
+    assert divide(recalled(50), seed=1) != divide(recalled(50), seed=2)
+
+
+def test_a_model_that_says_nothing_is_asked_nothing() -> None:
+    """Pitfall 25."""
+    assert divide([], seed=0) == ([], [])
+
+
+def test_the_exam_has_at_most_two_hundred_questions() -> None:
+    rehearsed, asked = divide(recalled(2000), seed=0)
+    assert (len(rehearsed), len(asked)) == (1800, 200)
