@@ -117,15 +117,16 @@ def test_open_book_shows_the_passage_and_leaves_out_questions_without_one() -> N
 
 def test_a_jsonl_exam_is_read_and_its_passages_found() -> None:
     row = {"question": "Where does Ibbet Crane live?", "answer": "Brackwater", "wording": "reserved"}
-    Path("e.jsonl").write_text(f"{json.dumps(row)}\n\n{json.dumps({**row, 'answer': 'Rome'})}\n", encoding="utf-8")
+    other = json.dumps({**row, "answer": "Rome\u2028Italy"}, ensure_ascii=False)
+    Path("e.jsonl").write_text(f"\ufeff{json.dumps(row)}\n\n{other}\n", encoding="utf-8")
     assert read_exam_file(Path("e.jsonl"), PASSAGES) == [
         ExamQuestion("q-1", "Where does Ibbet Crane live?", "Brackwater", "reserved", "a.txt#1"),
-        ExamQuestion("q-3", "Where does Ibbet Crane live?", "Rome", "reserved", ""),
+        ExamQuestion("q-3", "Where does Ibbet Crane live?", "Rome\u2028Italy", "reserved", ""),
     ]
 
 
 def test_a_csv_exam_is_read_with_its_mark_and_its_quotes() -> None:
-    text = '\ufeffnote,question,answer\n,"Who, pray, glazes?","Ibbet\u2028Crane"\n'
+    text = '\ufeffquestion,answer,note\n"Who, pray, glazes?","Ibbet\u2028Crane",\n'
     Path("e.csv").write_text(text, encoding="utf-8")
     assert read_exam_file(Path("e.csv"), []) == [ExamQuestion("q-2", "Who, pray, glazes?", "Ibbet\u2028Crane", "own")]
 

@@ -37,15 +37,17 @@ def split_passages(document: Document, offsets: Offsets, chunk_size: int, chunk_
     starts = [start for start, _ in offsets(text)]
     above = headings(text) if document.markdown else []
     cuts = _boundaries(text, [position for position, _, _ in above])
-    size, overlap = max(chunk_size - MARGIN, 1), min(chunk_overlap, chunk_size // 2)
+    size = max(chunk_size - MARGIN, 1)
+    overlap = min(chunk_overlap, size // 2)
     passages: list[Passage] = []
-    begin, last = 0, len(text.rstrip())
+    last = len(text.rstrip())
+    begin = end = 0
     while begin < last:
         first = bisect_left(starts, begin)
         if len(starts) - first <= size:
             end, again = len(text), len(text)
         else:
-            end, again = _cut(cuts, starts, first, size, overlap)
+            end, again = _cut(cuts, starts, first, size, overlap, max(end, starts[first]))
         start, stop = _strip(text, begin, end)
         if start < stop:
             number = f"{document.file}#{len(passages) + 1}"
@@ -89,19 +91,24 @@ def _boundaries(text: str, heading_positions: Sequence[int]) -> list[list[int]]:
     return [before_headings, [end for _, end in bodies], sentences]
 
 
-def _cut(cuts: list[list[int]], starts: list[int], first: int, size: int, overlap: int) -> tuple[int, int]:
-    """End of the passage that begins at token `first`, and where the next one begins (both characters)."""
+def _cut(
+    cuts: list[list[int]], starts: list[int], first: int, size: int, overlap: int, reached: int
+) -> tuple[int, int]:
+    """End of the passage that begins at token `first`, and where the next one begins (both characters).
+
+    The end is the best boundary late in the passage, or else the last one in it that goes beyond `reached`.
+    """
     limit = starts[first + size]
     earliest = starts[first + int(size * LATEST_CUT)]
-    for worth, positions in enumerate(cuts):
-        found = positions[bisect_left(positions, earliest) : bisect_right(positions, limit)]
-        if found and found[-1] > starts[first]:
-            end = found[-1]
-            is_inside_paragraph = worth == 2 and end not in cuts[1]
-            return end, _step_back(cuts[2], starts, end, overlap, first) if is_inside_paragraph else end
-    if limit == starts[first]:  # one character of more tokens than a passage may have
-        limit += 1
-    return limit, limit
+    nearest = [positions[i - 1] if (i := bisect_right(positions, limit)) else 0 for positions in cuts]  # of each kind
+    for position in nearest:
+        if position >= earliest and position > reached:
+            is_inside_paragraph = position not in nearest[:2]
+            return position, _step_back(cuts[2], starts, position, overlap, first) if is_inside_paragraph else position
+    end = max(nearest)
+    if end <= reached:
+        end = max(limit, reached + 1)  # a character may have more tokens than a passage
+    return end, end
 
 
 def _step_back(sentences: list[int], starts: list[int], end: int, overlap: int, first: int) -> int:

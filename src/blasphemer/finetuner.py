@@ -69,7 +69,7 @@ def fine_tune(settings: Settings) -> int:
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in examples[:PROBES]]
         if not run.has("adapter"):
-            replay = encode(rehearsed, model.tokenizer, row)
+            replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= plan.row_tokens]
             mixed = mix_replay(examples, replay, settings.replay_share, settings.seed)
             export.save_adapter(lora_trainer.train(model, mixed, validation, plan, settings, run), model, probes, run)
         model.release()
