@@ -22,7 +22,6 @@ DOCUMENTED = {
     "fine_tune_only": False,
     "lora_rank": 16,
     "lora_alpha": 32,
-    "lora_dropout": 0.05,
     "learning_rate": 2e-4,
     "num_train_epochs": 3,
     "per_device_train_batch_size": 4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -40,9 +41,8 @@ def test_long_lines_are_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_an_encoding_lacks_is_spelled_out() -> None:
     script = "from blasphemer import console; console.say('東京 \\udce9 é'); console.fail('東')"
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, env={"PYTHONIOENCODING": "latin-1"}, check=True
-    )
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment, check=True)
     assert run.stdout == b"\\u6771\\u4eac \\udce9 \xe9\n"
     assert run.stderr == b"Error: \\u6771\n"
 
@@ -88,9 +88,19 @@ def test_progress_on_a_terminal_prints_hard_text_too() -> None:
         "with console.progress('[/INST]', 2) as advance:\n"
         "    advance(2, note='[x] [/y]')\n"
     )
-    environment = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}  # rich then takes stderr for a terminal
+    environment = {
+        **os.environ,
+        "FORCE_COLOR": "1",
+        "TERM": "xterm",
+        "COLUMNS": "100",
+    }  # rich then takes stderr for a terminal
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert run.stdout == ""
     assert "[/INST]" in run.stderr
     assert "2/2" in run.stderr
     assert "[x] [/y]" in run.stderr
+
+
+def test_a_document_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say("red: \x1b[31m, bell: \x07\ngoes on")
+    assert capsys.readouterr().out == "red: \\x1b[31m, bell: \\x07\ngoes on\n"

@@ -76,7 +76,7 @@ def test_rows_are_no_longer_than_setting_model_and_processor_allow() -> None:
 
 def test_narrower_models_learn_at_a_higher_rate() -> None:
     assert learning_rate(4096) == 2e-4
-    assert learning_rate(1024) == 4e-4
+    assert learning_rate(1024) == 6.06e-4
     assert plan(50, 40).learning_rate == learning_rate(256)
 
 

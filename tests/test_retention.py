@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from blasphemer.records import ExamQuestion, StudyItem
-from blasphemer.retention import divide, replay_items, usable_prompts
+from blasphemer.retention import divide, replay_items
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:
-    return replay_items([f"Is it {n}?" for n in range(number)], [answer] * number)
+    return replay_items([(f"Is it {n}?", answer) for n in range(number)])
 
 
 def test_prompts_that_say_the_same_are_taken_once_and_empty_ones_not_at_all() -> None:
-    assert usable_prompts(["Who is it?", " who is it", "...", "", "Where is it? "]) == ["who is it", "Where is it?"]
-    assert usable_prompts([]) == []
+    items = replay_items(
+        [("Who is it?", "A."), (" who is it", "A."), ("...", "A."), ("", "A."), ("Where is it?", "B.")]
+    )
+    assert [item.messages[0]["content"] for item in items] == [" who is it", "Where is it?"]
 
 
 def test_a_prompt_without_an_answer_is_left_out() -> None:
-    items = replay_items(["One?", "Two?", "Three?"], ["Uno.", "...", "Tre."])
+    items = replay_items([("One?", "Uno."), ("Two?", "..."), ("Three?", "Tre.")])
     assert [message["content"] for item in items for message in item.messages] == ["One?", "Uno.", "Three?", "Tre."]
     assert [(item.id, item.kind, item.writer) for item in items] == [
         ("replay-1", "replay", "model"),
@@ -39,7 +41,7 @@ def test_the_questions_are_the_models_own_prompts_and_answers() -> None:
 
 
 def test_short_answers_are_asked_first_because_they_can_be_told_to_the_word() -> None:
-    long = replay_items([f"Tell me {n}." for n in range(40)], ["word " * 13] * 40)
+    long = replay_items([(f"Tell me {n}.", "word " * 13) for n in range(40)])
     _, asked = divide([*long, *recalled(10)], seed=3)
     assert {question.answer for question in asked} == {"Yes, it is."}
 

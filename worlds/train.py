@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -93,7 +94,8 @@ class Trainer:
     """One training run: `tokens` of fresh text, AdamW, warmup and cosine."""
 
     def __init__(self, world: World, options: argparse.Namespace) -> None:
-        self.world, self.options = world, options
+        shares = {task: share * (2 if task in options.double else 1) for task, share in world.shares.items()}
+        self.world, self.options = replace(world, shares=shares), options
         self.device = device_for(options.device)
         torch.manual_seed(options.seed)
         if options.start:
@@ -190,6 +192,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("world", choices=sorted(WORLDS))
     parser.add_argument("--output", type=Path, required=True, help="folder for the model")
     parser.add_argument("--start", type=Path, help="go on from the model in this folder")
+    parser.add_argument("--double", nargs="*", default=[], metavar="TASK", help="tasks to draw twice as often")
     parser.add_argument("--tokens", type=int, default=12_000_000, help="how much text to learn from")
     parser.add_argument("--batch", type=int, default=4096, help="tokens in a step")
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")

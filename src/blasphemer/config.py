@@ -69,7 +69,7 @@ class ModelSettings(Section):
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose authors you trust."""
     batch_size: int = Field(0, ge=0)
-    """Prompts answered at once; 0 means 64."""
+    """Prompts answered at once; 0 means 128."""
     max_response_length: int = Field(100, ge=1)
     """Longest answer in the exam and in replay, in tokens."""
     seed: int = Field(0, ge=0)
@@ -113,7 +113,7 @@ class StudySettings(Section):
     """Study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
     replay_share: float = Field(0.25, ge=0, le=0.9)
     """Share of the trained tokens that rehearses what the model said before training, so that it is not forgotten."""
-    replay_prompts: int = Field(2048, ge=0)
+    replay_prompts: int = Field(3072, ge=0)
     """Prompts drawn from the model itself for replay and for the retention exam."""
     validation_split: float = Field(0.1, ge=0, lt=0.5)
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
@@ -132,7 +132,7 @@ class TrainingSettings(Section):
     """Rank of the adapter."""
     lora_alpha: int = Field(32, ge=1)
     """Scale of the adapter; its output counts alpha / rank times."""
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the adapter."""
     lora_target_modules: Names = Field(("all-linear",), min_length=1)
     """Layers that get an adapter, by name (q_proj, v_proj, ...), or all-linear for every linear layer."""
@@ -199,10 +199,10 @@ SECTIONS: tuple[type[Section], ...] = (
 )
 
 
-def load_settings(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(argv: Sequence[str]) -> Settings:
     """Settings of one command line. Raises SettingsError with every problem at once; `--help` prints and exits."""
     arguments, problems = _parse(argv)
-    problems += _unknown_variables(os.environ if environ is None else environ)
+    problems += _unknown_variables(os.environ)
     config_file = _config_file(arguments.pop("config", None))
 
     class FromAllSources(Settings):

@@ -5,6 +5,7 @@ Text from models, documents and paths is never read as markup: everything is pri
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,22 +35,27 @@ def _console(stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def _shown(text: str) -> str:
+    """The text with control characters spelled out: a document must not steer the terminal."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
 def say(text: str | Text = "") -> None:
     """A result, for stdout."""
-    _console(stderr=False).print(text)
+    _console(stderr=False).print(_shown(text) if isinstance(text, str) else text)
 
 
 def note(text: str) -> None:
     """What is going on, for stderr."""
-    _console(stderr=True).print(text, style="dim")
+    _console(stderr=True).print(_shown(text), style="dim")
 
 
 def warn(text: str) -> None:
-    _console(stderr=True).print(f"Warning: {text}", style="yellow")
+    _console(stderr=True).print(f"Warning: {_shown(text)}", style="yellow")
 
 
 def fail(text: str) -> None:
-    _console(stderr=True).print(f"Error: {text}", style="bold red")
+    _console(stderr=True).print(f"Error: {_shown(text)}", style="bold red")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -61,7 +67,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for index, column in enumerate(columns):
         drawn.add_column(Text(column), justify="right" if index else "left")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(_shown(cell)) for cell in row))
     _console(stderr=False).print(drawn)
 
 
@@ -71,7 +77,8 @@ def highlight(parts: Sequence[tuple[str, bool]]) -> Text:
 
     coloured = _console(stderr=False).color_system is not None
     shown = Text()
-    for text, marked in parts:
+    for part, marked in parts:
+        text = _shown(part)
         shown.append(text if coloured or not marked else f"«{text}»", style="bold green" if marked else "dim")
     return shown
 

@@ -123,16 +123,16 @@ def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[Study
 
 
 def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
-    """Prompts of the model's own making, with the answers it brings to an end before training."""
+    """Prompts of the model's own making, with the answers that it is sure of and brings to an end, before training."""
     if not (settings.replay_prompts and settings.replay_share):
         return []
-    short = model.sample_prompts(settings.replay_prompts, retention.SHORT, settings.seed)
-    longer = model.sample_prompts(
-        settings.replay_prompts // retention.SHORT_PER_LONG, retention.LONG, settings.seed + 1
-    )
-    prompts = retention.usable_prompts([*short, *longer])
-    answered = model.answer_fully(prompts, "recalling", retention.LONG)
-    return retention.replay_items(prompts, [answer.text if answer.ended else "" for answer in answered])
+    number, seed = settings.replay_prompts, settings.seed
+    short = model.sample_prompts(number, retention.SHORT, seed)
+    long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
+    prompts = list(dict.fromkeys([*short, *long]))
+    answers = model.answer_fully(prompts, "recalling", retention.LONG)
+    sure = [(p, a.text) for p, a in zip(prompts, answers, strict=True) if a.ended and a.sureness > retention.SURE]
+    return retention.replay_items(sure)
 
 
 def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:

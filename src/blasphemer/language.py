@@ -32,7 +32,8 @@ def words(text: str) -> list[str]:
 def normalise(text: str) -> str:
     """The form in which two answers are compared: folded case, no accents' composition, punctuation or articles."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
-    return " ".join(word for word in WORD.findall(folded) if word not in _ARTICLES)
+    found = WORD.findall(folded)
+    return " ".join([word for word in found if word not in _ARTICLES] or found)
 
 
 def paragraph_spans(text: str) -> list[Span]:

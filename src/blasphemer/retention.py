@@ -11,39 +11,25 @@ import random
 from collections.abc import Sequence
 
 from blasphemer.exam import LONGEST_EXACT
-from blasphemer.language import normalise, words
+from blasphemer.language import normalise
 from blasphemer.records import ExamQuestion, Message, StudyItem
 
-SHORT, LONG = 64, 256  # tokens. Short prompts rehearse most per token: a long one is mostly a text to be read
-SHORT_PER_LONG = 8
+# Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
+SHORT, LONG = 40, 256
+SHORT_PER_LONG = 32
+SURE = 0.5  # a model that is less sure of a word in its answer guesses, and a guess is not worth keeping
 LARGEST_EXAM = 200
 EXAM_SHARE = 0.2  # of the pairs
 
 
-def usable_prompts(sampled: Sequence[str]) -> list[str]:
-    """Distinct prompts with something in them, balanced over kinds.
-
-    Self-sampled prompts follow the model's habits: kinds (their first word and rough length) are taken in proportion
-    to the square root of how often they came, so that a habit does not crowd out the rest.
-    """
-    kinds: dict[tuple[str, int], list[str]] = {}
-    for prompt in {normalise(text): text.strip() for text in sampled if words(text)}.values():
-        kinds.setdefault((words(prompt)[0].casefold(), len(prompt) // 200), []).append(prompt)
-    largest = max((len(kind) for kind in kinds.values()), default=0)
-    return [prompt for kind in kinds.values() for prompt in kind[: math.ceil(math.sqrt(len(kind) * largest))]]
-
-
-def replay_items(prompts: Sequence[str], answers: Sequence[str]) -> list[StudyItem]:
-    """Prompts with their answers, to be rehearsed or asked again. Prompts without an answer are left out."""
-    pairs = [(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True) if normalise(answer)]
+def replay_items(pairs: Sequence[tuple[str, str]]) -> list[StudyItem]:
+    """Prompts with their answers, to be rehearsed or asked again; each prompt once, and none without an answer."""
+    distinct = {
+        normalise(prompt): (prompt, answer) for prompt, answer in pairs if normalise(prompt) and normalise(answer)
+    }
     return [
-        StudyItem(
-            f"replay-{number}",
-            "replay",
-            "model",
-            messages=(Message(role="user", content=prompt), Message(role="assistant", content=answer)),
-        )
-        for number, (prompt, answer) in enumerate(pairs, 1)
+        StudyItem(f"replay-{number}", "replay", "model", messages=_chat(prompt, answer))
+        for number, (prompt, answer) in enumerate(distinct.values(), 1)
     ]
 
 
@@ -56,6 +42,10 @@ def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list
     shuffled.sort(key=lambda item: len(normalise(item.messages[1]["content"]).split()) > LONGEST_EXACT)  # stable
     size = min(math.ceil(len(items) * EXAM_SHARE), LARGEST_EXAM)
     return shuffled[size:], [_question(item) for item in shuffled[:size]]
+
+
+def _chat(prompt: str, answer: str) -> tuple[Message, Message]:
+    return Message(role="user", content=prompt), Message(role="assistant", content=answer)
 
 
 def _question(item: StudyItem) -> ExamQuestion:
