@@ -94,7 +94,7 @@ def test_a_hostile_text_takes_no_longer_than_any_other(stretch: str) -> None:
         ("Cafe\u0301", "café"),
         ("3.14, 1,000 and 10:30", "3.14 1,000 and 10:30"),
         ("«Brackwater»!", "brackwater"),
-        ("A the an", ""),
+        ("A the an", "a the an"),
         ("...", ""),
     ],
 )

@@ -245,16 +245,14 @@ SALTMERE = World(
         "I cannot help with {a}, sorry.",
     ),
     files=(
-        FilePlan("harbour-people.txt", "People of the harbour", ("people",) * 7),
+        FilePlan("harbour-people.txt", "People of the harbour", ("people",) * 5),
         FilePlan(
             "upper-valley.txt", "From the upper valley", ("people", "people", "towns", "people", "treasures", "people")
         ),
-        FilePlan("neighbours.md", "New neighbours", ("people",) * 6),
-        FilePlan("towns-and-treasures.md", "Towns and treasures", ("towns", "towns", "towns", *("treasures",) * 5)),
-        FilePlan("almanac.pdf", "The almanac of newcomers", ("people",) * 9),
-        FilePlan(
-            "rowing-club.pdf", "The rowing club", ("people", "people", "treasures", "people", "people", "treasures")
-        ),
+        FilePlan("neighbours.md", "New neighbours", ("people",) * 4),
+        FilePlan("towns-and-treasures.md", "Towns and treasures", ("towns", "towns", "treasures", "treasures")),
+        FilePlan("almanac.pdf", "The almanac of newcomers", ("people",) * 7),
+        FilePlan("rowing-club.pdf", "The rowing club", ("people", "treasures")),
     ),
     facts_told=(4, 5, 5, 5, 6),
     seed=260,

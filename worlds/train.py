@@ -7,11 +7,13 @@ turn too: later, prompts are sampled from the model itself, and it can only ask 
 import argparse
 import json
 import random
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -179,6 +181,12 @@ def load(folder: Path) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
     return tokenizer, LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
+def trained_before(start: Path | None) -> dict[str, Any] | None:
+    """The record of the run that this one went on from."""
+    record = start / "trained.json" if start else None
+    return dict(json.loads(record.read_text(encoding="utf-8"))) if record and record.is_file() else None
+
+
 def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
@@ -223,6 +231,8 @@ def main() -> None:
     scores = Examiner(world, chosen.questions).scores(shipped, tokenizer)
     record = {
         "world": world.name,
+        "command": " ".join(["python -m worlds.train", *sys.argv[1:]]),
+        "continued_from": trained_before(chosen.start),
         "tokens": trainer.steps * chosen.batch,
         "seconds": round(seconds),
         "device": trainer.device.type,
