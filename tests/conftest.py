@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from blasphemer.config import load_settings
 from blasphemer.main import main
@@ -48,7 +47,10 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def demo_run(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run: the demo model has learnt twelve facts about three people."""
     folder = tmp_path_factory.mktemp("runs") / "demo"
-    words = ["demo", "--fine-tune-only", "--fine-tune-dataset", str(documents), "--finetuning-output-dir", str(folder)]
-    torch.set_num_threads(2)
-    assert main([*words, "--yes", "--replay-prompts", "256"]) == 0
+    assert main(demo_command(documents, folder)) == 0
     return folder
+
+
+def demo_command(documents: Path, folder: Path) -> list[str]:
+    words = ["demo", "--fine-tune-only", "--fine-tune-dataset", str(documents), "--finetuning-output-dir", str(folder)]
+    return [*words, "--yes", "--replay-prompts", "384", "--num-train-epochs", "25"]

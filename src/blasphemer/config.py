@@ -111,7 +111,7 @@ class StudySettings(Section):
 
     study: str = Field("standard", coerce_numbers_to_str=True)
     """Study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
-    replay_share: float = Field(0.25, ge=0, le=0.9)
+    replay_share: float = Field(0.5, ge=0, le=0.9)
     """Share of the trained tokens that rehearses what the model said before training, so that it is not forgotten."""
     replay_prompts: int = Field(3072, ge=0)
     """Prompts drawn from the model itself for replay and for the retention exam."""
@@ -139,7 +139,7 @@ class TrainingSettings(Section):
     learning_rate: float = Field(2e-4, gt=0, lt=1)
     """Peak learning rate; unless set, planned from the model's hidden size."""
     num_train_epochs: float = Field(3, gt=0)
-    """Passes over the study material; unless set, raised where the material is small."""
+    """Passes over the study material; unless set, 5, and more where the material is small."""
     per_device_train_batch_size: int = Field(4, ge=1)
     """Packed rows per device and micro-step; unless set, planned from the row length and the device."""
     per_device_eval_batch_size: int = Field(4, ge=1)

@@ -17,7 +17,7 @@ from blasphemer.records import ExamQuestion, Message, StudyItem
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
 SHORT, LONG = 40, 256
 SHORT_PER_LONG = 32
-SURE = 0.5  # a model that is less sure of a word in its answer guesses, and a guess is not worth keeping
+SURE = 0.7  # a model that is less sure of a word in its answer guesses, and a guess is not worth keeping
 LARGEST_EXAM = 200
 EXAM_SHARE = 0.2  # of the pairs
 
