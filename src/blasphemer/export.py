@@ -35,9 +35,7 @@ def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunF
 
     Raises ArtifactError when the adapter read back is empty, changes nothing, or is not the one that was trained.
     """
-    wanted = _logits(trained, rows)
-    with trained.disable_adapter():
-        base = _logits(trained, rows)
+    wanted, base = _with_and_without(trained, rows)
     with run.writing("adapter") as folder:
         trained.save_pretrained(str(folder))
         _copy_tokenizer(model, folder)
@@ -57,9 +55,7 @@ def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
     It takes its name once its logits, read back, are those of the adapter on the original. Raises like save_adapter.
     """
     trained: Any = load_adapter(run, model)
-    wanted = _logits(trained, rows)
-    with trained.disable_adapter():
-        base = _logits(trained, rows)
+    wanted, base = _with_and_without(trained, rows)
     merged = trained.merge_and_unload()
     merged.config.use_cache = True  # training turns it off; a model that is handed on must generate at full speed
     with run.writing("merged") as folder:
@@ -89,6 +85,13 @@ def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageMode
 def artifacts(run: RunFolder) -> dict[str, Any]:
     """What was written, with the proof that each is the trained model."""
     return {name: run.load_json(f"{name}/{PROOF}") for name in ("adapter", "merged") if run.has(name)}
+
+
+def _with_and_without(trained: Any, rows: Rows) -> tuple[Logits, Logits]:
+    """The logits of the trained model, and of the original below its adapter."""
+    wanted = _logits(trained, rows)
+    with trained.disable_adapter():
+        return wanted, _logits(trained, rows)
 
 
 def _logits(weights: Any, rows: Rows) -> Logits:

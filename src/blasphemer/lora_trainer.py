@@ -158,7 +158,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, metrics: Path, advance: console.Advance, stop: threading.Event) -> None:
         self.metrics, self.advance, self.stop = metrics, advance, stop
-        self.before = _lines(metrics)[-1] if metrics.exists() and _lines(metrics) else {}
+        self.before: dict[str, Any] = next(reversed(_lines(metrics)), {})
         self.started = time.monotonic()
         self.shown = self.tokens = 0
         self.note = ""

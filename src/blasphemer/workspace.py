@@ -16,8 +16,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from io import FileIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, toml_value
 from blasphemer.errors import RunFolderError
@@ -196,10 +197,15 @@ def freeze(run: RunFolder, name: str, sha256: str) -> None:
 
 
 def sha256_of(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as opened:
-        while block := opened.read(1 << 20):
-            digest.update(block)
+        return sha256_of_open(opened)
+
+
+def sha256_of_open(opened: IO[bytes] | FileIO) -> str:
+    """The hash of what is left to read of an open file."""
+    digest = hashlib.sha256()
+    while block := opened.read(1 << 20):
+        digest.update(block)
     return digest.hexdigest()
 
 

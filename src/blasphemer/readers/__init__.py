@@ -8,7 +8,6 @@ read_sources -> find_files    which files there are, in a fixed order
 # ruff: noqa: PTH110, PTH111, PTH112, PTH113, PTH114 - what may not be looked at is False to os.path; Path raises (until 3.14)
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from blasphemer.errors import SourceError, Unreadable
 from blasphemer.readers import pdf, text
 from blasphemer.records import Document, LedgerEntry
+from blasphemer.workspace import sha256_of_open
 
 MARKDOWN = (".md", ".markdown")
 READ = (".txt", *MARKDOWN, ".pdf")
@@ -143,7 +143,7 @@ def _read(path: Path, file: str, encoding: str | None) -> Document | LedgerEntry
     sha256 = ""
     try:
         with FileIO(path) as opened:  # unbuffered: the PDF worker inherits the descriptor and its position
-            sha256 = _sha256(opened)
+            sha256 = sha256_of_open(opened)
             opened.seek(0)
             return _document(path.suffix.lower(), opened, file, sha256, encoding)
     except Unreadable as error:
@@ -163,13 +163,6 @@ def _document(suffix: str, opened: FileIO, file: str, sha256: str, encoding: str
         return Document(file, read.text, sha256, pages=read.pages, removed=read.lost)
     decoded = text.decode(opened.readall(), encoding)
     return Document(file, decoded.text, sha256, decoded.encoding, suffix in MARKDOWN)
-
-
-def _sha256(opened: FileIO) -> str:
-    digest = hashlib.sha256()
-    while block := opened.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _nothing_readable(sources: Sequence[str], skipped: Sequence[LedgerEntry]) -> str:
