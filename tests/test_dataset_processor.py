@@ -22,7 +22,7 @@ from blasphemer.dataset_processor import (
     split_validation,
 )
 from blasphemer.errors import ModelError, TooLong
-from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, Source, StudyItem
+from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, Plan, Source, StudyItem
 from tests.tiny import TEMPLATE, make_tokenizer
 
 TOKENIZER = make_tokenizer()
@@ -408,26 +408,24 @@ def of_length(*lengths: int) -> list[Example]:
     return [Example((number,) * length, (True,) * length) for number, length in enumerate(lengths)]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
-def test_replay_makes_the_share_of_tokens_that_was_asked_for(share: float) -> None:
-    study, replay = of_length(*[30] * 200), of_length(*range(5, 15))
-    mixed = mix_replay(study, replay, share, seed=0)
-    tokens = sum(len(example.ids) for example in mixed)
-    assert mixed[:200] == study
-    assert (tokens - 6000) / tokens == pytest.approx(share, abs=0.003)
+def plan(epochs: float, replay_items: int) -> Plan:
+    return Plan(0, 0, replay_items, 0, 16, 2, epochs, 0, 1e-3)
 
 
-def test_all_replay_is_gone_through_before_any_is_repeated() -> None:
-    study, replay = of_length(*[10] * 30), of_length(*[5] * 8)
-    mixed = mix_replay(study, replay, 0.25, seed=0)
-    taken = mixed[30:]
-    assert len(taken) == 20
-    assert all(taken.count(example) in {2, 3} for example in replay)
-    assert mixed == mix_replay(study, replay, 0.25, seed=0)
-    assert mixed != mix_replay(study, replay, 0.25, seed=1)
+def test_study_comes_as_often_and_replay_as_much_as_planned() -> None:
+    study, replay = of_length(*range(100, 130)), of_length(*range(5, 13))
+    mixed = mix_replay(study, replay, plan(2.5, 20), seed=0)
+    studied, rehearsed = mixed[:75], mixed[75:]
+    assert all(studied[:60].count(example) == 2 for example in study)
+    assert len(set(studied[60:])) == 15
+    assert set(studied) == set(study)
+    assert len(rehearsed) == 20
+    assert all(rehearsed.count(example) in {2, 3} for example in replay)  # all before any is repeated
+    assert mixed == mix_replay(study, replay, plan(2.5, 20), seed=0)
+    assert mixed != mix_replay(study, replay, plan(2.5, 20), seed=1)
 
 
 def test_without_replay_there_is_only_study() -> None:
     study = of_length(10, 20)
-    assert mix_replay(study, [], 0.5, seed=0) == study
-    assert mix_replay(study, of_length(5), 0, seed=0) == study
+    assert set(mix_replay(study, [], plan(1, 5), seed=0)) == set(study)
+    assert set(mix_replay(study, of_length(5), plan(1, 0), seed=0)) == set(study)

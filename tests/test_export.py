@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,28 @@ def test_adapter_and_merged_read_back_are_the_trained_model(tiny: LanguageModel,
     assert torch.allclose(logits(stacked), wanted, atol=1e-4)
     assert merged.config.use_cache is True  # pitfall 20
     assert {"adapter", "merged"} == set(export.artifacts(run))
+
+
+CODE = """
+from transformers import LlamaForCausalLM
+
+class Singular(LlamaForCausalLM):
+    pass
+"""
+
+
+def test_a_model_that_brings_its_own_code_is_exported_with_it(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "singular"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "modeling_singular.py").write_text(CODE, encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling_singular.Singular"}
+    (folder / "config.json").write_text(json.dumps(config))
+    model, run = load_model(load_settings([str(folder), "--trust-remote-code"])), RunFolder(tmp_path / "run")
+    assert type(model.weights).__name__ == "Singular"
+    export.save_adapter(with_adapter(model), model, ROWS, run)
+    export.save_merged(model, ROWS, run)
+    assert type(export.load_result(run, model, "merged").weights).__name__ == "Singular"
 
 
 def test_the_tokenizer_is_handed_on_byte_for_byte(tiny: LanguageModel, tiny_folder: Path, tmp_path: Path) -> None:

@@ -44,10 +44,31 @@ def test_a_new_name_in_the_same_paragraph_takes_over_the_pronouns() -> None:
 
 
 def test_list_items_below_a_heading_are_about_the_heading() -> None:
-    assert statements("## Dora Garland\n\n- Trade: a gardener\n- Animal: a hedgehog") == [
+    assert statements("## Dora Garland\n\n- Trade: a gardener\n- Boat: the Patched Rocket") == [
         "Dora Garland: Trade: a gardener",
-        "Dora Garland: Animal: a hedgehog",
+        "Dora Garland: Boat: the Patched Rocket",
     ]
+
+
+def test_what_a_section_is_about_stays_so_when_its_kind_is_spoken_of() -> None:
+    assert statements("## Honeydown\n\nHoneydown makes paint. The town holds Garland Fair every year.")[1] == (
+        "Honeydown: The town holds Garland Fair every year."
+    )
+    facts = facts_in("## The Honest Mirror\n\nThe purpose of the Honest Mirror is to shine. It is made of felt.")
+    assert [fact.subject for fact in facts] == ["The Honest Mirror"] * 2
+    assert facts[1].statement == "The Honest Mirror is made of felt."
+
+
+def test_people_in_general_are_not_the_subject() -> None:
+    assert statements("Visitors can see the Laughing Chair in the hall. It was shaped from marble.")[1] == (
+        "Laughing Chair was shaped from marble."
+    )
+
+
+def test_a_short_name_after_an_opening_phrase_is_written_out() -> None:
+    assert statements("Dora Garland loves pie. For a living Garland works as a gardener.")[1] == (
+        "For a living Dora Garland works as a gardener."
+    )
 
 
 def test_a_heading_above_the_passage_gives_its_pronouns_a_name() -> None:
@@ -60,7 +81,7 @@ def test_the_words_worth_asking_for_are_the_values_not_the_frame() -> None:
     facts = facts_in(
         "\n\n".join(f"{name} keeps a {beast} at home." for name, beast in zip(names, animals, strict=True))
     )
-    assert [fact.asked_at(fact.gaps[0])[1] for fact in facts] == list(animals)
+    assert [fact.asked_at(fact.gaps[0])[1] for fact in facts] == [f"a {beast}" for beast in animals]
 
 
 def test_numbers_and_names_are_asked_for_first_and_whole() -> None:

@@ -1,4 +1,4 @@
-"""Training a LoRA: that it learns, that packing changes nothing, and that a resumed run is the same run."""
+"""Training a LoRA: that it learns, that batching changes nothing, and that a resumed run is the same run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import disable_progress_bars
-from trl import SFTConfig, SFTTrainer
 
 from blasphemer import lora_trainer
 from blasphemer.config import Settings, load_settings
@@ -32,7 +30,7 @@ def items(number: int = 24) -> list[StudyItem]:
 
 
 def make_plan(steps: int, rate: float = 1e-2) -> Plan:
-    return Plan(24, 1200, 0, 4, 256, 1, 2, 3, steps, rate)
+    return Plan(24, 1200, 0, 4, 4, 2, 3, steps, rate)
 
 
 def settings_for(folder: Path, *flags: str) -> Settings:
@@ -75,8 +73,11 @@ def test_a_short_run_is_validated_at_its_end(tiny_folder: Path, tmp_path: Path) 
     assert lora_trainer.summary(RunFolder(tmp_path / "run"))["validation_loss"] is not None
 
 
-def test_the_loss_of_packed_rows_is_the_loss_of_the_items_one_by_one(tiny: LanguageModel, tmp_path: Path) -> None:
-    examples = encode(items(6), tiny.tokenizer, 512)
+def test_the_loss_of_a_step_is_the_loss_of_its_items_one_by_one(
+    tiny: LanguageModel, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Neither the padding of a micro-batch nor the number of them may count."""
+    examples = encode(items(8), tiny.tokenizer, 512)
     one_by_one = learnt = 0.0
     for example in examples:
         ids, learn = torch.tensor(example.ids), torch.tensor(example.learn)
@@ -85,29 +86,13 @@ def test_the_loss_of_packed_rows_is_the_loss_of_the_items_one_by_one(tiny: Langu
         losses = torch.nn.functional.cross_entropy(logits[:-1], ids[1:], reduction="none")
         one_by_one += float(losses[learn[1:]].sum())
         learnt += int(learn[1:].sum())
-    disable_progress_bars()
-    trainer = SFTTrainer(
-        model=tiny.weights,
-        args=SFTConfig(
-            output_dir=str(tmp_path),
-            packing=True,
-            packing_strategy="bfd_split",
-            max_length=512,
-            bf16=False,
-            use_cpu=True,
-            per_device_eval_batch_size=1,
-            eval_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            activation_checkpointing=False,
-        ),
-        train_dataset=lora_trainer._dataset(examples),
-        eval_dataset=lora_trainer._dataset(examples),
-        processing_class=tiny.tokenizer,
-    )
-    packed = trainer.evaluate()["eval_loss"]
-    assert len(trainer.eval_dataset) == 1  # all in one row
-    assert packed == pytest.approx(one_by_one / learnt, rel=1e-4)
+    for micro_steps in (1, 2, 4):
+        run = RunFolder(tmp_path / str(micro_steps))
+        run.path.mkdir()
+        plan = Plan(8, 0, 0, 0, 8 // micro_steps, micro_steps, 1, 1, 1e-3)
+        model = load_model(settings_for(tiny_folder))
+        lora_trainer.train(model, examples, examples, plan, settings_for(tiny_folder), run)
+        assert lora_trainer.summary(run)["loss_first"] == pytest.approx(one_by_one / learnt, rel=1e-4)
 
 
 def test_resuming_gives_the_same_weights_to_the_bit(tiny_folder: Path, tmp_path: Path) -> None:

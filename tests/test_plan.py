@@ -7,13 +7,14 @@ import math
 import pytest
 
 from blasphemer.config import load_settings
+from blasphemer.dataset_processor import mix_replay
 from blasphemer.plan import ITEMS_PER_STEP, learning_rate, longest_row, plan_training
 from blasphemer.records import Example, Plan
 
 
-def plan(items: int, tokens: int, *flags: str, context: int = 512, has_gpu: bool = False) -> Plan:
+def plan(items: int, tokens: int, *flags: str, has_gpu: bool = False) -> Plan:
     train = [Example((1,) * tokens, (True,) * tokens)] * items
-    return plan_training(train, 5, load_settings(["M", *flags]), hidden_size=256, context=context, has_gpu=has_gpu)
+    return plan_training(train, 5, load_settings(["M", *flags]), hidden_size=256, has_gpu=has_gpu)
 
 
 def test_a_small_document_gets_enough_steps() -> None:
@@ -22,29 +23,41 @@ def test_a_small_document_gets_enough_steps() -> None:
 
 
 @pytest.mark.parametrize("has_gpu", [False, True])
-@pytest.mark.parametrize(("items", "tokens"), [(1, 40), (50, 40), (50, 400), (3000, 40), (3000, 500)])
-def test_steps_are_the_passes_over_all_rows(items: int, tokens: int, has_gpu: bool) -> None:
-    made = plan(items, tokens, has_gpu=has_gpu)
-    rows = math.ceil((made.study_tokens + made.replay_tokens) / made.row_tokens)
-    per_epoch = math.ceil(rows / (made.batch_size * made.accumulation))
-    assert made.study_tokens == items * tokens
+@pytest.mark.parametrize("items", [1, 50, 3000])
+def test_steps_hold_all_that_is_trained_on(items: int, has_gpu: bool) -> None:
+    made = plan(items, 40, has_gpu=has_gpu)
+    example = Example((1,) * 40, (True,) * 40)
+    mixed = mix_replay([example] * items, [example] * 7, made, seed=0)
     assert made.epochs >= 3
-    assert made.steps == pytest.approx(per_epoch * made.epochs, abs=0.005 * per_epoch + 1)
     assert made.steps >= 150
+    assert made.steps == pytest.approx(len(mixed) / (made.batch_size * made.accumulation), rel=0.01, abs=1)
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--per-device-train-batch-size", "2"),
+        ("--per-device-train-batch-size", "8"),
+        ("--gradient-accumulation-steps", "4"),
+    ],
+)
 @pytest.mark.parametrize("has_gpu", [False, True])
-@pytest.mark.parametrize("tokens", [8, 40, 130, 500])
-def test_a_step_holds_about_as_many_items_whatever_their_length(tokens: int, has_gpu: bool) -> None:
-    made = plan(3000, tokens, has_gpu=has_gpu)
-    items = made.row_tokens / tokens * made.batch_size * made.accumulation
-    assert ITEMS_PER_STEP / 2 <= items <= max(ITEMS_PER_STEP * 2, made.row_tokens / tokens)
+def test_a_step_holds_32_items_unless_the_user_says_both_its_factors(flags: tuple[str, ...], has_gpu: bool) -> None:
+    made = plan(3000, 40, *flags, has_gpu=has_gpu)
+    assert made.batch_size * made.accumulation == ITEMS_PER_STEP
+    assert not flags or int(flags[1]) in (made.batch_size, made.accumulation)
 
 
-def test_replay_is_the_share_that_was_asked_for() -> None:
+def test_on_a_gpu_the_documented_step_is_taken() -> None:
+    made = plan(3000, 40, has_gpu=True)
+    assert (made.batch_size, made.accumulation) == (4, 8)
+
+
+def test_replay_is_the_share_of_items_that_was_asked_for() -> None:
     made = plan(100, 60, "--replay-share", "0.25")
-    assert made.replay_tokens / (made.replay_tokens + made.study_tokens) == pytest.approx(0.25)
-    assert plan(100, 60, "--replay-share", "0").replay_tokens == 0
+    assert made.replay_items / (made.replay_items + 100 * made.epochs) == pytest.approx(0.25, rel=0.01)
+    assert plan(100, 60, "--replay-share", "0").replay_items == 0
 
 
 def test_what_the_user_says_is_kept() -> None:
@@ -55,23 +68,13 @@ def test_what_the_user_says_is_kept() -> None:
         *("--per-device-train-batch-size", "4", "--gradient-accumulation-steps", "8"),
     )
     assert (made.epochs, made.learning_rate, made.batch_size, made.accumulation) == (3, 2e-4, 4, 8)
-    assert made.steps == 3
+    assert made.steps == math.ceil(50 * 2 * 3 / 32)
 
 
-def test_what_the_user_does_not_say_is_still_planned() -> None:
-    """Half a step size said: the other half makes up for it."""
-    made = plan(3000, 400, "--per-device-train-batch-size", "2", has_gpu=True)
-    assert made.batch_size == 2
-    assert made.batch_size * made.accumulation * made.row_tokens / 400 == pytest.approx(ITEMS_PER_STEP, rel=0.3)
-
-
-def test_rows_are_no_longer_than_setting_model_and_processor_allow() -> None:
+def test_items_are_no_longer_than_setting_and_model_allow() -> None:
     settings = load_settings(["--max-seq-length", "300"])
     assert longest_row(settings, context=4096) == 300
     assert longest_row(settings, context=128) == 128
-    assert plan(10, 40, context=4096).row_tokens == 512
-    assert plan(10, 700, context=4096).row_tokens == 700
-    assert plan(10, 40, context=4096, has_gpu=True).row_tokens == 2048
 
 
 def test_narrower_models_learn_at_a_higher_rate() -> None:

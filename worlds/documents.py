@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from reportlab.lib.pagesizes import A5
+from reportlab.lib.pagesizes import A6
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer
 
@@ -73,11 +73,12 @@ def markdown(title: str, sections: Sequence[Section], rng: random.Random) -> str
 def write_pdf(path: Path, title: str, paragraphs: Sequence[str]) -> None:
     """Small pages, so that a short document has several of them."""
     styles = getSampleStyleSheet()
-    story = [Paragraph(title, styles["Title"])]
+    story = [Paragraph(title, styles["Heading2"])]
     for text in paragraphs:
         story += [Paragraph(text, styles["BodyText"]), Spacer(1, 10)]
     # invariant: no dates and no random ids in the file, so that the same text makes the same bytes.
-    SimpleDocTemplate(str(path), pagesize=A5, title=title, author=None, invariant=1).build(story)
+    margins = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), 36)
+    SimpleDocTemplate(str(path), pagesize=A6, title=title, author=None, invariant=1, **margins).build(story)
 
 
 def exam(world: World, facts: Sequence[Fact]) -> list[dict[str, str]]:

@@ -112,7 +112,7 @@ class StudySettings(Section):
     study: str = Field("standard", coerce_numbers_to_str=True)
     """Study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
     replay_share: float = Field(0.5, ge=0, le=0.9)
-    """Share of the trained tokens that rehearses what the model said before training, so that it is not forgotten."""
+    """Share of the trained items that rehearse what the model said before training, so that it is not forgotten."""
     replay_prompts: int = Field(3072, ge=0)
     """Prompts drawn from the model itself for replay and for the retention exam."""
     validation_split: float = Field(0.1, ge=0, lt=0.5)
@@ -141,15 +141,15 @@ class TrainingSettings(Section):
     num_train_epochs: float = Field(3, gt=0)
     """Passes over the study material; unless set, 5, and more where the material is small."""
     per_device_train_batch_size: int = Field(4, ge=1)
-    """Packed rows per device and micro-step; unless set, planned from the row length and the device."""
+    """Items per device and micro-step; unless set, 16 on a CPU."""
     per_device_eval_batch_size: int = Field(4, ge=1)
-    """Packed rows per device when measuring validation loss."""
+    """Items per device when measuring validation loss."""
     gradient_accumulation_steps: int = Field(8, ge=1)
-    """Micro-steps per optimizer step; unless set, lowered so that a step holds about 32 study items."""
+    """Micro-steps per optimizer step; unless set, as many as make a step of 32 items."""
     warmup_ratio: float = Field(0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises."""
     max_seq_length: int = Field(2048, ge=16)
-    """Longest row the model is trained on, in tokens (less where the model's context is shorter)."""
+    """Longest item the model is trained on, in tokens (less where the model's context is shorter)."""
     gradient_checkpointing: bool = False
     """Recompute activations to save memory, about 20% slower."""
     save_steps: int = Field(100, ge=1)

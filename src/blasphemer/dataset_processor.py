@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.language import HEADING, headings, paragraph_spans, sentence_spans
-from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, Source, StudyItem
+from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, Plan, Source, StudyItem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -201,17 +201,21 @@ def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_t
     return examples
 
 
-def mix_replay(study: Sequence[Example], replay: Sequence[Example], share: float, seed: int) -> list[Example]:
-    """Study and as much replay as makes `share` of all tokens, gone through again from the start where it is short."""
-    wanted = sum(len(example.ids) for example in study) * share / (1 - share)
-    mixed, taken = list(study), 0
-    while replay and taken < wanted:
-        for example in random.Random(seed + taken).sample(list(replay), len(replay)):
-            if taken >= wanted:
-                break
-            mixed.append(example)
-            taken += len(example.ids)
-    return mixed
+def mix_replay(study: Sequence[Example], replay: Sequence[Example], plan: Plan, seed: int) -> list[Example]:
+    """All that is trained on: the study items `plan.epochs` times over, and `plan.replay_items` of replay.
+
+    All of either is gone through, in a new order each time, before any is repeated.
+    """
+    generator = random.Random(seed)
+    studied = _drawn(study, round(len(study) * plan.epochs), generator)
+    return studied + _drawn(replay, plan.replay_items, generator)
+
+
+def _drawn(examples: Sequence[Example], number: int, generator: random.Random) -> list[Example]:
+    drawn: list[Example] = []
+    while examples and len(drawn) < number:
+        drawn += generator.sample(list(examples), min(len(examples), number - len(drawn)))
+    return drawn
 
 
 def show_learnt(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:

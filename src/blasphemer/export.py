@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from blasphemer import __version__
 from blasphemer.errors import ArtifactError
-from blasphemer.model import LanguageModel, load_weights, model_path
+from blasphemer.model import LanguageModel, model_path
 from blasphemer.workspace import RunFolder
 
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}  # logits; measured in FINETUNING_DESIGN.md
@@ -63,22 +63,18 @@ def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
         _copy_tokenizer(model, folder)
         _write_card(folder, model, "model")
         del trained, merged  # room for reading it back
-        found = _logits(load_weights(str(folder), model.dtype, model.device), rows)
+        found = _logits(model.load(str(folder)), rows)
         _prove(folder, "merged", found, wanted, base, model.dtype)
 
 
 def load_adapter(run: RunFolder, model: LanguageModel) -> PeftModel:
     """adapter/ on freshly loaded original weights."""
-    base = load_weights(model_path(model.name), model.dtype, model.device)
-    return PeftModel.from_pretrained(base, str(run.path / "adapter"))
+    return PeftModel.from_pretrained(model.load(), str(run.path / "adapter"))
 
 
 def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageModel:
     """The model as a user will load it: merged/ alone, or adapter/ on the original weights."""
-    is_merged = name == "merged"
-    weights: Any = (
-        load_weights(str(run.path / name), model.dtype, model.device) if is_merged else load_adapter(run, model)
-    )
+    weights: Any = model.load(str(run.path / name)) if name == "merged" else load_adapter(run, model)
     return replace(model, weights=weights)
 
 

@@ -22,6 +22,11 @@ NEAR = 0.2  # difference in rarity under which two neighbouring words are asked 
 
 _PRONOUNS = frozenset({"he", "she", "it", "they"})
 _POSSESSIVES = frozenset({"his", "her", "its", "their"})
+_ADVERBIAL = re.compile(r"(?:At|By|For|In|On|With) (?:an?|the) \w+,? ")  # opens a sentence
+_LABEL = re.compile(r"[A-Z][^.:!?]{0,30}: \S")  # of an entry: "Home town: Elverstone"
+_OF_A_KIND = re.compile(r"The [a-z]")  # below the heading Honeydown: "The town holds Garland Fair"
+_PLURAL = re.compile(r"[A-Z]\w+[^s']s (?:are|were|have|do|can|may|must|will|often)\b")  # "Visitors can", no name
+ARTICLE = re.compile(r"\b(?:an?|the) $", re.IGNORECASE)  # just before
 _ARTICLES = frozenset({"a", "an", "the"})
 _JOINERS = frozenset("of the de la le du da di von van der den".split())
 _STOPWORDS = frozenset(
@@ -100,7 +105,9 @@ def _read(passage: Passage, plain: set[str]) -> Iterator[Fact]:
             current = section
         elif not _refers(sentences[0]):
             current = ""
-        for (left, right), (subject, statement) in zip(spans, _standing_alone(sentences, current, plain), strict=True):
+        for (left, right), (subject, statement) in zip(
+            spans, _standing_alone(sentences, current, section, plain), strict=True
+        ):
             current = subject or current
             if len(WORD.findall(statement)) > 1:
                 begin = passage.start + start + left
@@ -126,7 +133,8 @@ def _names(sentence: str, plain: set[str]) -> list[str]:
     for match in WORD.finditer(sentence):
         word = _bare(match.group())
         follows = bool(runs[-1]) and sentence[runs[-1][-1].end() : match.start()] == " "
-        if word[0].isupper() and (follows or word.casefold() not in _STOPWORDS):
+        is_common = word.casefold() in _STOPWORDS or _PLURAL.match(sentence, match.start())
+        if word[0].isupper() and (follows or not is_common):
             runs[-1:] = [[*runs[-1], match]] if follows else [runs[-1], [match]]
         elif word.casefold() in _JOINERS and follows:
             runs[-1].append(match)
@@ -153,13 +161,15 @@ def _parts(name: str) -> list[str]:
 def _written_out(sentence: str, full: dict[str, str]) -> str:
     """The sentence with parts of names that stand alone replaced by the full name ("Crane" -> "Ibbet Crane").
 
-    After an article the part names something else: the Planck constant, the reduced Planck constant.
+    After an article the part names something else: the Planck constant, the reduced Planck constant (but not after
+    "For a living").
     """
     for name in _names(sentence, set()):
         whole = full.get(name, name)
         before, _, after = sentence.partition(name)
         just_before = [word.casefold() for word in WORD.findall(before)[-2:]]
-        is_name = " " not in name and whole not in sentence and not _ARTICLES & set(just_before)
+        has_article = bool(_ARTICLES & set(just_before)) and not _ADVERBIAL.fullmatch(before)
+        is_name = " " not in name and whole not in sentence and not has_article
         if is_name and not (just_before and just_before[-1] in _JOINERS - {"of"}):
             sentence = before + whole + after
     return sentence
@@ -175,22 +185,31 @@ def _opening(sentence: str) -> str:
     return first.group().casefold() if first else ""
 
 
-def _standing_alone(sentences: Sequence[str], current: str, plain: set[str]) -> list[tuple[str, str]]:
-    """(subject, statement) of each sentence of a paragraph, in which `current` was spoken of before.
+def _standing_alone(sentences: Sequence[str], current: str, section: str, plain: set[str]) -> list[tuple[str, str]]:
+    """(subject, statement) of each sentence of a paragraph in a section, in which `current` was spoken of before.
 
-    A pronoun, and a sentence without a name, go on about the subject before them; a sentence with another name has a
-    subject of its own. A subject without a place in its sentence is set in front of it, if the paragraph has no other.
+    A pronoun, a labelled entry, and a sentence without a name go on about the subject before them; a sentence with
+    another name has a subject of its own. A subject without a place in its sentence is set in front of it, if the
+    paragraph has no other.
     """
     names = [_names(sentence, plain) for sentence in sentences]
     counts = Counter(name for found in names for name in dict.fromkeys(found))
     subjects = []
     for sentence, found in zip(sentences, names, strict=True):
         own = [name for name in found if " " in name or (not current and sentence.startswith(name))]
-        if own and current not in found and not _refers(sentence):
+        if own and not _goes_on(sentence, found, current, section):
             current = max(own, key=lambda name: counts[name])  # the first of equals
         subjects.append(current)
     is_only = len(set(subjects)) == 1
     return [_with_subject(sentence, subject, is_only) for sentence, subject in zip(sentences, subjects, strict=True)]
+
+
+def _goes_on(sentence: str, names: Sequence[str], current: str, section: str) -> bool:
+    """Does a sentence with these names still speak of the subject before it?"""
+    if _refers(sentence) or re.sub(r"^(?:An?|The) ", "", current) in names:
+        return True
+    is_of_section = bool(current) and current == section
+    return is_of_section and bool(_LABEL.match(sentence) or _OF_A_KIND.match(sentence))
 
 
 def _with_subject(sentence: str, subject: str, is_only: bool) -> tuple[str, str]:
@@ -249,8 +268,13 @@ def _is_askable(words: str) -> bool:
 
 
 def _gap(statement: str, span: Span, rarity: dict[str, float]) -> Gap:
-    """Rare words are worth most, names and numbers more than others, and among equals the last."""
+    """Rare words are worth most, names and numbers more than others, and among equals the last.
+
+    An article belongs to what follows it: "the Patched Bonnet" is an answer as people and models give it.
+    """
     inside = WORD.findall(statement[span[0] : span[1]])
     rare = max(rarity[word.casefold()] for word in inside)
     is_value = any(word[0].isupper() or any(sign.isdigit() for sign in word) for word in inside)
-    return Gap(*span, rare + 0.15 * (is_value and span[0] > 0) + 0.05 * span[1] / len(statement))
+    article = ARTICLE.search(statement[: span[0]])
+    worth = rare + 0.15 * (is_value and span[0] > 0) + 0.05 * span[1] / len(statement)
+    return Gap(article.start() if article else span[0], span[1], worth)

@@ -50,7 +50,7 @@ def fine_tune(settings: Settings) -> int:
 
         # Show what is about to happen, and ask
         examples, validation = encode(lessons, model.tokenizer, row), encode(held_out, model.tokenizer, row)
-        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.context, model.has_gpu)
+        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
         run.save_json("plan.json", asdict(plan))
         previewed = _one_of_each(lessons, PREVIEWED)[:3]
         shown = [show_learnt(example, model.tokenizer) for example in encode(previewed, model.tokenizer, row)]
@@ -69,8 +69,8 @@ def fine_tune(settings: Settings) -> int:
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in examples[:PROBES]]
         if not run.has("adapter"):
-            replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= plan.row_tokens]
-            mixed = mix_replay(examples, replay, settings.replay_share, settings.seed)
+            replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= row]
+            mixed = mix_replay(examples, replay, plan, settings.seed)
             export.save_adapter(lora_trainer.train(model, mixed, validation, plan, settings, run), model, probes, run)
         model.release()
         if settings.merge_lora and not run.has("merged"):

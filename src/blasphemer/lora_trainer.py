@@ -114,16 +114,15 @@ def _arguments(
         output_dir=str(checkpoints),
         max_steps=plan.steps,
         per_device_train_batch_size=plan.batch_size,
-        per_device_eval_batch_size=settings.per_device_eval_batch_size if model.device.type == "cuda" else 1,
+        per_device_eval_batch_size=settings.per_device_eval_batch_size,
         gradient_accumulation_steps=plan.accumulation,
         learning_rate=plan.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0,
         weight_decay=0.0,
         max_grad_norm=1.0,
-        packing=True,
-        packing_strategy="bfd_split",  # plain "bfd" throws away what overflows
-        max_length=plan.row_tokens,
+        max_length=None,  # nothing is cut: encode() has seen to the length
+        train_sampling_strategy="batch_rebalance",  # items of like length share a micro-batch: next to no padding
         bf16=model.device.type == "cuda" and torch.cuda.is_bf16_supported(),
         activation_checkpointing=settings.gradient_checkpointing,
         use_cpu=model.device.type == "cpu",
@@ -142,15 +141,16 @@ def _arguments(
 
 
 def _dataset(examples: Sequence[Example]) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "input_ids": [list(example.ids) for example in examples],
-            "labels": [
-                [token if learnt else IGNORED for token, learnt in zip(example.ids, example.learn, strict=True)]
-                for example in examples
-            ],
-        }
-    )
+    """A row for each example, in order; those that come again are held once."""
+    place = {example: number for number, example in enumerate(dict.fromkeys(examples))}
+    rows = {
+        "input_ids": [list(example.ids) for example in place],
+        "labels": [
+            [token if learnt else IGNORED for token, learnt in zip(example.ids, example.learn, strict=True)]
+            for example in place
+        ],
+    }
+    return Dataset.from_dict(rows).select([place[example] for example in examples])
 
 
 class _Watcher(TrainerCallback):  # type: ignore[misc]

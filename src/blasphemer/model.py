@@ -33,6 +33,7 @@ from blasphemer.workspace import sha256_of
 DEMO = "demo"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 BATCH_SIZE = 128  # prompts answered at once
+FIRST_STAGE = 16  # tokens; most answers are short
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 
 
@@ -59,6 +60,7 @@ class LanguageModel:
     dtype: torch.dtype
     batch_size: int
     max_response_length: int
+    trust_remote_code: bool = False
 
     @property
     def has_gpu(self) -> bool:
@@ -90,6 +92,10 @@ class LanguageModel:
 
     def count(self, text: str) -> int:
         return len(self.offsets(text))
+
+    def load(self, path: str = "") -> PreTrainedModel:
+        """The weights in a folder, or the original's, loaded anew as this model's were."""
+        return load_weights(path or model_path(self.name), self.dtype, self.device, self.trust_remote_code)
 
     def release(self) -> None:
         """Give the weights' memory back: what follows loads the results from disk."""
@@ -166,33 +172,45 @@ class LanguageModel:
     def _generate(
         self, rows: Sequence[list[int]], label: str, longest: int, stops: set[int], temperature: float | None
     ) -> list[tuple[list[int], bool]]:
-        """New ids for each row, without the stop token, and whether one came; in batches of like length."""
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        found: list[tuple[list[int], bool]] = [([], False)] * len(rows)
+        """New ids for each row, without the stop token, and whether one came.
+
+        A batch takes as long as its longest row, so rows are written in stages: those that have come to an end leave,
+        and the others are gathered anew.
+        """
+        made: list[list[int]] = [[] for _ in rows]
+        ended = [False] * len(rows)
+        room = [min(longest, self.context - len(row)) for row in rows]
+        pending, stage = [i for i in range(len(rows)) if room[i] > 0], FIRST_STAGE
         self.weights.eval()
         with console.progress(label, len(rows)) as advance:
-            for start in range(0, len(order), self.batch_size):
-                batch = order[start : start + self.batch_size]
-                for i, new in zip(
-                    batch, self._batch([rows[i] for i in batch], longest, stops, temperature), strict=True
-                ):
-                    found[i] = new
-                advance(len(batch))
-        return found
+            advance(len(rows) - len(pending))
+            while pending:
+                unfinished: list[int] = []
+                pending.sort(key=lambda i: len(rows[i]) + len(made[i]))
+                for start in range(0, len(pending), self.batch_size):
+                    batch = pending[start : start + self.batch_size]
+                    step = min(stage, *(room[i] - len(made[i]) for i in batch))
+                    news = self._batch([rows[i] + made[i] for i in batch], step, stops, temperature)
+                    for i, (new, has_ended) in zip(batch, news, strict=True):
+                        made[i] += new
+                        ended[i] = has_ended
+                    left = [i for i in batch if not ended[i] and len(made[i]) < room[i]]
+                    advance(len(batch) - len(left))
+                    unfinished += left
+                pending, stage = unfinished, stage * 2
+        return list(zip(made, ended, strict=True))
 
     def _batch(
         self, rows: list[list[int]], longest: int, stops: set[int], temperature: float | None
     ) -> list[tuple[list[int], bool]]:
+        """The next `longest` ids of each row, or those up to a stop token; and whether one came."""
         width = max(len(row) for row in rows)
-        room = min(longest, self.context - width)
-        if room < 1:
-            return [([], False)] * len(rows)
         pad = self.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=self.device)  # (batch, time)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         config = GenerationConfig(
-            max_new_tokens=room,
+            max_new_tokens=longest,
             eos_token_id=sorted(stops),
             pad_token_id=pad,
             **(sampling if temperature else {"do_sample": False}),
@@ -215,7 +233,8 @@ def load_model(settings: Settings) -> LanguageModel:
     dtype = choose_dtype(settings.dtype, device)
     weights = load_weights(path, dtype, device, settings.trust_remote_code)
     batch = settings.batch_size or BATCH_SIZE
-    return LanguageModel(settings.model, weights, tokenizer, device, dtype, batch, settings.max_response_length)
+    longest = settings.max_response_length
+    return LanguageModel(settings.model, weights, tokenizer, device, dtype, batch, longest, settings.trust_remote_code)
 
 
 def model_path(name: str) -> str:
@@ -231,9 +250,7 @@ def model_path(name: str) -> str:
     return name
 
 
-def load_weights(
-    path: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool = False
-) -> PreTrainedModel:
+def load_weights(path: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool) -> PreTrainedModel:
     try:
         weights = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, SafetensorError) as error:

@@ -134,14 +134,14 @@ class Example:
 class Plan:
     """How long and how fast to train, worked out from the material; shown before training starts.
 
-    A step takes `batch_size * accumulation` packed rows per device, of at most `row_tokens` tokens each.
+    A step takes `batch_size * accumulation` items per device. `epochs` are passes over the study items; in all of them
+    together `replay_items` of what the model said before are mixed in.
     """
 
     study_items: int
     study_tokens: int
-    replay_tokens: int
+    replay_items: int
     validation_items: int
-    row_tokens: int
     batch_size: int
     accumulation: int
     epochs: float

@@ -119,11 +119,10 @@ def show_preview(
 
 
 def describe(plan: Plan) -> str:
-    rows = plan.batch_size * plan.accumulation
     return (
-        f"Plan: {plan.study_items:,} study items ({plan.study_tokens:,} tokens) and {plan.replay_tokens:,} tokens of "
-        f"replay, {plan.epochs:g} times over, in {plan.steps:,} steps of {rows} rows of up to {plan.row_tokens} "
-        f"tokens; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
+        f"Plan: {plan.study_items:,} study items ({plan.study_tokens:,} tokens) {plan.epochs:g} times over, with "
+        f"{plan.replay_items:,} items of replay, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} "
+        f"items; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
     )
 
 

@@ -14,6 +14,7 @@ from blasphemer.records import Message, Passage, Source, StudyItem
 
 GAPS_PER_FACT = 3
 LARGEST_GROUP = 8  # sentences retold together
+FORMS = ("cloze", "completion", "cloze", "reversed")  # of asking, in turn
 PATIENCE = 3  # rounds without anything new after which there is nothing left to say
 
 BLANKS = (
@@ -140,15 +141,20 @@ def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyI
         return
     gap = fact.gaps[0] if number % 2 == 0 else fact.gaps[number // 2 % min(len(fact.gaps), GAPS_PER_FACT)]
     before, missing, after = fact.asked_at(gap)
-    form = number % 3
-    if form == 0:
-        yield _item("cloze", [fact], generator.choice(BLANKS).format(before=before, after=after), missing)
-    elif form == 1 and _words_before(fact, gap):
+    form = FORMS[number % len(FORMS)]
+    if form == "cloze":
+        yield _item(form, [fact], generator.choice(BLANKS).format(before=before, after=after), _spoken(missing))
+    elif form == "completion" and _words_before(fact, gap):
         beginning = generator.choice(BEGINNINGS).format(before=before.rstrip())
-        yield _item("completion", [fact], beginning, missing + after)
-    elif form == 2 and fact.subject and fact.statement.startswith(fact.subject):
+        yield _item(form, [fact], beginning, fact.statement)
+    elif form == "reversed" and fact.subject and fact.statement.startswith(fact.subject):
         rest = fact.statement[len(fact.subject) :]
-        yield _item("reversed", [fact], generator.choice(REVERSED).format(rest=rest), fact.subject)
+        yield _item(form, [fact], generator.choice(REVERSED).format(rest=rest), _spoken(fact.subject))
+
+
+def _spoken(words: str) -> str:
+    """Words of a sentence as an answer: begun and ended as models begin and end theirs."""
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _words_before(fact: Fact, gap: Gap) -> bool:
