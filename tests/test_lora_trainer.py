@@ -67,6 +67,18 @@ def test_every_linear_layer_gets_an_adapter(tiny_folder: Path, tmp_path: Path) -
         assert any(layer in name for name in names)
 
 
+def test_b_learns_faster_than_a_around_the_rate_that_was_planned(tiny_folder: Path, tmp_path: Path) -> None:
+    adapted = lora_trainer._with_lora(load_model(settings_for(tiny_folder)), settings_for(tiny_folder))
+    groups = [group for group in lora_trainer._optimizer(adapted, 1e-3, 4.0).param_groups if group["params"]]
+    assert [group["lr"] for group in groups] == pytest.approx([5e-4, 2e-3])
+    names = {value: name for name, value in adapted.named_parameters()}
+    assert all("lora_A" in names[value] for value in groups[0]["params"])
+    assert all("lora_B" in names[value] for value in groups[1]["params"])
+    train(tiny_folder, tmp_path / "run", steps=40, rate=1e-2)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert max(json.loads(line).get("learning_rate", 0) for line in lines) == pytest.approx(1e-2, rel=0.2)
+
+
 def test_a_short_run_is_validated_at_its_end(tiny_folder: Path, tmp_path: Path) -> None:
     """Pitfall 16."""
     train(tiny_folder, tmp_path / "run", steps=2)

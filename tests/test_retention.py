@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blasphemer.records import ExamQuestion, StudyItem
-from blasphemer.retention import divide, replay_items
+from blasphemer.retention import divide, is_worth_keeping, replay_items
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:
@@ -24,6 +24,13 @@ def test_a_prompt_without_an_answer_is_left_out() -> None:
         ("replay-1", "replay", "model"),
         ("replay-2", "replay", "model"),
     ]
+
+
+def test_a_guess_and_an_answer_without_an_end_are_not_kept() -> None:
+    assert is_worth_keeping("The banjo.", True, 0.9)
+    assert not is_worth_keeping("The banjo.", True, 0.3)
+    assert not is_worth_keeping("The banjo, the banjo, the", False, 0.9)
+    assert is_worth_keeping("A long answer, " * 10, True, 0.3)  # some word of it could always have been another
 
 
 def test_nothing_is_both_rehearsed_and_asked_and_nothing_is_lost() -> None:

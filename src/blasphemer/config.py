@@ -69,7 +69,7 @@ class ModelSettings(Section):
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose authors you trust."""
     batch_size: int = Field(0, ge=0)
-    """Prompts answered at once; 0 means 128."""
+    """Prompts answered at once; 0 means 128, or 512 by a model of at most 100M parameters."""
     max_response_length: int = Field(100, ge=1)
     """Longest answer in the exam and in replay, in tokens."""
     seed: int = Field(0, ge=0)
@@ -138,6 +138,8 @@ class TrainingSettings(Section):
     """Layers that get an adapter, by name (q_proj, v_proj, ...), or all-linear for every linear layer."""
     learning_rate: float = Field(2e-4, gt=0, lt=1)
     """Peak learning rate; unless set, planned from the model's hidden size."""
+    loraplus_lr_ratio: float = Field(8.0, ge=1)
+    """How many times faster the adapter's B matrices learn than its A matrices (LoRA+), around learning_rate."""
     num_train_epochs: float = Field(3, gt=0)
     """Passes over the study material; unless set, 5, and more where the material is small."""
     per_device_train_batch_size: int = Field(4, ge=1)

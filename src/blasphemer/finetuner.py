@@ -123,7 +123,7 @@ def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[Study
 
 
 def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
-    """Prompts of the model's own making, with the answers that it is sure of and brings to an end, before training."""
+    """Prompts of the model's own making, with those of its answers that are worth keeping."""
     if not (settings.replay_prompts and settings.replay_share):
         return []
     number, seed = settings.replay_prompts, settings.seed
@@ -131,8 +131,12 @@ def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
     prompts = list(dict.fromkeys([*short, *long]))
     answers = model.answer_fully(prompts, "recalling", retention.LONG)
-    sure = [(p, a.text) for p, a in zip(prompts, answers, strict=True) if a.ended and a.sureness > retention.SURE]
-    return retention.replay_items(sure)
+    kept = [
+        (prompt, answer.text)
+        for prompt, answer in zip(prompts, answers, strict=True)
+        if retention.is_worth_keeping(answer.text, answer.ended, answer.sureness)
+    ]
+    return retention.replay_items(kept)
 
 
 def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:

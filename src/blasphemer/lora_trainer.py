@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -52,14 +53,16 @@ def train(
     metrics = run.path / METRICS
     _forget_after(metrics, resumed)
     with console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
-        watcher = _Watcher(metrics, advance, stop)
+        watcher = _Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio))
+        adapted = _with_lora(model, settings)
         trainer = SFTTrainer(
-            model=_with_lora(model, settings),
+            model=adapted,
             args=_arguments(model, plan, settings, checkpoints, has_validation=bool(validation)),
             train_dataset=_dataset(examples),
             eval_dataset=_dataset(validation) if validation else None,
             processing_class=model.tokenizer,
             callbacks=[watcher],
+            optimizers=(_optimizer(adapted, plan.learning_rate, settings.loraplus_lr_ratio), None),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
@@ -107,6 +110,15 @@ def _with_lora(model: LanguageModel, settings: Settings) -> PeftModel:
         raise ModelError(f"lora_target_modules = {', '.join(names)}: not in this model; try all-linear.") from error
 
 
+def _optimizer(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Optimizer:
+    """AdamW with LoRA+ (arXiv 2402.12354): B learns `ratio` times as fast as A, and `rate` is their geometric mean."""
+    slow = rate / math.sqrt(ratio)
+    optimizer: torch.optim.Optimizer = create_loraplus_optimizer(
+        adapted, torch.optim.AdamW, lr=slow, loraplus_lr_ratio=ratio, weight_decay=0.0
+    )
+    return optimizer
+
+
 def _arguments(
     model: LanguageModel, plan: Plan, settings: Settings, checkpoints: Path, has_validation: bool
 ) -> SFTConfig:
@@ -116,10 +128,8 @@ def _arguments(
         per_device_train_batch_size=plan.batch_size,
         per_device_eval_batch_size=settings.per_device_eval_batch_size,
         gradient_accumulation_steps=plan.accumulation,
-        learning_rate=plan.learning_rate,
         lr_scheduler_type="linear",
         warmup_steps=max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0,
-        weight_decay=0.0,
         max_grad_norm=1.0,
         max_length=None,  # nothing is cut: encode() has seen to the length
         train_sampling_strategy="batch_rebalance",  # items of like length share a micro-batch: next to no padding
@@ -156,8 +166,9 @@ def _dataset(examples: Sequence[Example]) -> Dataset:
 class _Watcher(TrainerCallback):  # type: ignore[misc]
     """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
 
-    def __init__(self, metrics: Path, advance: console.Advance, stop: threading.Event) -> None:
+    def __init__(self, metrics: Path, advance: console.Advance, stop: threading.Event, rate_scale: float) -> None:
         self.metrics, self.advance, self.stop = metrics, advance, stop
+        self.rate_scale = rate_scale  # the trainer logs the rate of its first group, A; ours lies between A's and B's
         self.before: dict[str, Any] = next(reversed(_lines(metrics)), {})
         self.started = time.monotonic()
         self.shown = self.tokens = 0
@@ -178,6 +189,8 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self.tokens = round(logs.get("num_tokens", self.tokens))  # of this sitting
         line: dict[str, Any] = {"step": state.global_step}
         line |= {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
+        if "learning_rate" in line:
+            line["learning_rate"] *= self.rate_scale
         if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss") if name in line):
             raise BlasphemerError(f"The loss became {line} at step {state.global_step}. Lower --learning-rate.")
         seconds = self.before.get("seconds", 0.0) + time.monotonic() - self.started

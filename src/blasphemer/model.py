@@ -32,7 +32,8 @@ from blasphemer.workspace import sha256_of
 
 DEMO = "demo"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-BATCH_SIZE = 128  # prompts answered at once
+BATCH_SIZE, SMALL_MODEL_BATCH_SIZE = 128, 512  # prompts answered at once
+SMALL_MODEL = 100_000_000  # parameters
 FIRST_STAGE = 16  # tokens; most answers are short
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 
@@ -232,7 +233,7 @@ def load_model(settings: Settings) -> LanguageModel:
     tokenizer = _load_tokenizer(path, settings)
     dtype = choose_dtype(settings.dtype, device)
     weights = load_weights(path, dtype, device, settings.trust_remote_code)
-    batch = settings.batch_size or BATCH_SIZE
+    batch = settings.batch_size or (SMALL_MODEL_BATCH_SIZE if weights.num_parameters() <= SMALL_MODEL else BATCH_SIZE)
     longest = settings.max_response_length
     return LanguageModel(settings.model, weights, tokenizer, device, dtype, batch, longest, settings.trust_remote_code)
 

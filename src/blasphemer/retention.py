@@ -15,11 +15,18 @@ from blasphemer.language import normalise
 from blasphemer.records import ExamQuestion, Message, StudyItem
 
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
-SHORT, LONG = 40, 256
+SHORT, LONG = 32, 256
 SHORT_PER_LONG = 32
-SURE = 0.7  # a model that is less sure of a word in its answer guesses, and a guess is not worth keeping
+SURE = 0.7  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping
 LARGEST_EXAM = 200
 EXAM_SHARE = 0.2  # of the pairs
+
+
+def is_worth_keeping(answer: str, has_ended: bool, sureness: float) -> bool:
+    """Only what the model brings to an end. `sureness` is the probability of the least likely token, and counts for
+    short answers: in long ones some word could always have been another."""
+    is_short = len(normalise(answer).split()) <= LONGEST_EXACT
+    return has_ended and (sureness > SURE or not is_short)
 
 
 def replay_items(pairs: Sequence[tuple[str, str]]) -> list[StudyItem]:
