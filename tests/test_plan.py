@@ -8,7 +8,14 @@ import pytest
 
 from blasphemer.config import load_settings
 from blasphemer.dataset_processor import mix_replay
-from blasphemer.plan import ITEMS_PER_STEP, learning_rate, longest_row, plan_training
+from blasphemer.plan import (
+    ITEMS_PER_STEP,
+    answered_at_once,
+    learning_rate,
+    longest_row,
+    plan_training,
+    prompts_to_imagine,
+)
 from blasphemer.records import Example, Plan
 
 
@@ -86,3 +93,13 @@ def test_narrower_models_learn_at_a_higher_rate() -> None:
 def test_the_plan_counts_what_it_was_given() -> None:
     made = plan(7, 11)
     assert (made.study_items, made.study_tokens, made.validation_items) == (7, 77, 5)
+
+
+def test_small_models_rehearse_more_and_answer_more_at_once() -> None:
+    for said, number, batch in ((), 8192, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
+        assert prompts_to_imagine(load_settings(["M", *said]), 3_000_000) == number
+        assert answered_at_once(load_settings(["M", *said]), 3_000_000) == batch
+    assert prompts_to_imagine(load_settings(["M"]), 7_000_000_000) == 2048
+    assert answered_at_once(load_settings(["M"]), 7_000_000_000) == 128
+    assert prompts_to_imagine(load_settings(["M", "--replay-prompts", "0"]), 1) == 0
+    assert prompts_to_imagine(load_settings(["M", "--replay-share", "0"]), 1) == 0

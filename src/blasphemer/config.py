@@ -32,7 +32,14 @@ HELP_WIDTH = 110  # fixed, because the help also stands in the documentation
 STUDY_BUDGETS = {"quick": 10.0, "standard": 50.0, "deep": 350.0}
 
 # Settings that the plan works out from the model and the material, unless the user says them.
-PLANNED = ("learning_rate", "num_train_epochs", "gradient_accumulation_steps", "per_device_train_batch_size")
+PLANNED = (
+    "batch_size",
+    "replay_prompts",
+    "learning_rate",
+    "num_train_epochs",
+    "gradient_accumulation_steps",
+    "per_device_train_batch_size",
+)
 
 
 def _one_or_many(value: object) -> object:
@@ -68,8 +75,8 @@ class ModelSettings(Section):
     """Number format of the weights; auto is bfloat16 on a GPU that has it, else float32."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose authors you trust."""
-    batch_size: int = Field(0, ge=0)
-    """Prompts answered at once; 0 means 128, or 512 by a model of at most 100M parameters."""
+    batch_size: int = Field(128, ge=1)
+    """Prompts answered at once; unless set, 512 by a model of at most 100M parameters."""
     max_response_length: int = Field(100, ge=1)
     """Longest answer in the exam and in replay, in tokens."""
     seed: int = Field(0, ge=0)
@@ -113,8 +120,8 @@ class StudySettings(Section):
     """Study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
     replay_share: float = Field(0.5, ge=0, le=0.9)
     """Share of the trained items that rehearse what the model said before training, so that it is not forgotten."""
-    replay_prompts: int = Field(3072, ge=0)
-    """Prompts drawn from the model itself for replay and for the retention exam."""
+    replay_prompts: int = Field(2048, ge=0)
+    """Prompts drawn from the model itself for replay and retention exam; unless set, 8192 up to 100M parameters."""
     validation_split: float = Field(0.1, ge=0, lt=0.5)
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
     exam_file: Path | None = None

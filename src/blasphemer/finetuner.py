@@ -14,7 +14,7 @@ from blasphemer.dataset_processor import account, encode, mix_replay, show_learn
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.model import LanguageModel, load_model
-from blasphemer.plan import longest_row, plan_training
+from blasphemer.plan import longest_row, plan_training, prompts_to_imagine
 from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
 from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, StudyItem
@@ -124,9 +124,9 @@ def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[Study
 
 def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
     """Prompts of the model's own making, with those of its answers that are worth keeping."""
-    if not (settings.replay_prompts and settings.replay_share):
+    number, seed = prompts_to_imagine(settings, model.parameters), settings.seed
+    if not number:
         return []
-    number, seed = settings.replay_prompts, settings.seed
     short = model.sample_prompts(number, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
     prompts = list(dict.fromkeys([*short, *long]))
@@ -136,6 +136,8 @@ def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
         for prompt, answer in zip(prompts, answers, strict=True)
         if retention.is_worth_keeping(answer.text, answer.ended, answer.sureness)
     ]
+    if len(kept) < retention.FEW:
+        console.warn(f"The model imagined only {len(kept)} prompts it could answer: little guards what it knows.")
     return retention.replay_items(kept)
 
 

@@ -27,13 +27,12 @@ from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.dataset_processor import prompt_ids
 from blasphemer.errors import ModelError
+from blasphemer.plan import answered_at_once
 from blasphemer.records import Message
 from blasphemer.workspace import sha256_of
 
 DEMO = "demo"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-BATCH_SIZE, SMALL_MODEL_BATCH_SIZE = 128, 512  # prompts answered at once
-SMALL_MODEL = 100_000_000  # parameters
 FIRST_STAGE = 16  # tokens; most answers are short
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 
@@ -71,6 +70,10 @@ class LanguageModel:
     def context(self) -> int:
         """Longest row the model can take, in tokens."""
         return int(getattr(self.weights.config.get_text_config(), "max_position_embeddings", 0) or 2048)
+
+    @property
+    def parameters(self) -> int:
+        return int(self.weights.num_parameters())
 
     @property
     def hidden_size(self) -> int:
@@ -233,9 +236,16 @@ def load_model(settings: Settings) -> LanguageModel:
     tokenizer = _load_tokenizer(path, settings)
     dtype = choose_dtype(settings.dtype, device)
     weights = load_weights(path, dtype, device, settings.trust_remote_code)
-    batch = settings.batch_size or (SMALL_MODEL_BATCH_SIZE if weights.num_parameters() <= SMALL_MODEL else BATCH_SIZE)
-    longest = settings.max_response_length
-    return LanguageModel(settings.model, weights, tokenizer, device, dtype, batch, longest, settings.trust_remote_code)
+    return LanguageModel(
+        name=settings.model,
+        weights=weights,
+        tokenizer=tokenizer,
+        device=device,
+        dtype=dtype,
+        batch_size=answered_at_once(settings, weights.num_parameters()),
+        max_response_length=settings.max_response_length,
+        trust_remote_code=settings.trust_remote_code,
+    )
 
 
 def model_path(name: str) -> str:

@@ -16,6 +16,7 @@ ITEMS_PER_STEP = 32  # larger batches learn less per token with LoRA (KNOWLEDGE 
 BATCH_WITHOUT_GPU = 16  # items: small models train on CPUs, where larger batches are faster and memory is plenty
 PASSES = 5  # the documented 3 left a third of the demo documents' facts unlearnt (FINETUNING_DESIGN.md)
 FEWEST_STEPS = 200
+SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
 RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo world (FINETUNING_DESIGN.md)
 
@@ -39,6 +40,19 @@ def plan_training(
         steps=math.ceil(steps_per_epoch * epochs),
         learning_rate=settings.chosen("learning_rate") or learning_rate(hidden_size),
     )
+
+
+def answered_at_once(settings: Settings, parameters: int) -> int:
+    """Prompts in a batch."""
+    return settings.chosen("batch_size") or (512 if parameters <= SMALL_MODEL else settings.batch_size)
+
+
+def prompts_to_imagine(settings: Settings, parameters: int) -> int:
+    """How many prompts to draw from a model, to rehearse what it knows and to ask it again."""
+    said: int | None = settings.chosen("replay_prompts")
+    if not settings.replay_share:
+        return 0
+    return said if said is not None else 8192 if parameters <= SMALL_MODEL else settings.replay_prompts
 
 
 def longest_row(settings: Settings, context: int) -> int:

@@ -19,6 +19,7 @@ SHORT, LONG = 32, 256
 SHORT_PER_LONG = 32
 SURE = 0.7  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping
 LARGEST_EXAM = 200
+FEW = 100  # pairs, of which 20 would be asked: too few to tell what is lost
 EXAM_SHARE = 0.2  # of the pairs
 
 
