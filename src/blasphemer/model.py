@@ -34,6 +34,7 @@ from blasphemer.workspace import sha256_of
 DEMO = "demo"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 FIRST_STAGE = 16  # tokens; most answers are short
+TOKENS_CACHED = 16_384  # in a batch, padding and new tokens included: the cache is copied for every new token
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 
 
@@ -190,9 +191,11 @@ class LanguageModel:
             advance(len(rows) - len(pending))
             while pending:
                 unfinished: list[int] = []
-                pending.sort(key=lambda i: len(rows[i]) + len(made[i]))
-                for start in range(0, len(pending), self.batch_size):
-                    batch = pending[start : start + self.batch_size]
+                pending.sort(key=lambda i: len(rows[i]) + len(made[i]), reverse=True)
+                while pending:
+                    longest_row = len(rows[pending[0]]) + len(made[pending[0]]) + stage
+                    size = min(self.batch_size, max(TOKENS_CACHED // longest_row, 1))
+                    batch, pending = pending[:size], pending[size:]
                     step = min(stage, *(room[i] - len(made[i]) for i in batch))
                     news = self._batch([rows[i] + made[i] for i in batch], step, stops, temperature)
                     for i, (new, has_ended) in zip(batch, news, strict=True):
