@@ -121,7 +121,7 @@ class StudySettings(Section):
     replay_share: float = Field(0.5, ge=0, le=0.9)
     """Share of the trained items that rehearse what the model said before training, so that it is not forgotten."""
     replay_prompts: int = Field(2048, ge=0)
-    """Prompts drawn from the model itself for replay and retention exam; unless set, 8192 up to 100M parameters."""
+    """Prompts drawn from the model itself for replay and retention exam; unless set, 16384 up to 100M parameters."""
     validation_split: float = Field(0.1, ge=0, lt=0.5)
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
     exam_file: Path | None = None
@@ -148,9 +148,9 @@ class TrainingSettings(Section):
     loraplus_lr_ratio: float = Field(8.0, ge=1)
     """How many times faster the adapter's B matrices learn than its A matrices (LoRA+), around learning_rate."""
     num_train_epochs: float = Field(3, gt=0)
-    """Passes over the study material; unless set, 5, and more where the material is small."""
+    """Passes over the study material; unless set, more where the material is small."""
     per_device_train_batch_size: int = Field(4, ge=1)
-    """Items per device and micro-step; unless set, 16 on a CPU."""
+    """Items per device and micro-step; unless set, 8 on a CPU."""
     per_device_eval_batch_size: int = Field(4, ge=1)
     """Items per device when measuring validation loss."""
     gradient_accumulation_steps: int = Field(8, ge=1)
