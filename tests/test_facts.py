@@ -60,6 +60,7 @@ def test_what_a_section_is_about_stays_so_when_its_kind_is_spoken_of() -> None:
 
 
 def test_people_in_general_are_not_the_subject() -> None:
+    assert statements("Nothing scares Tova Lind as much as owls. Her coat is red.")[1] == "Tova Lind's coat is red."
     assert statements("Visitors can see the Laughing Chair in the hall. It was shaped from marble.")[1] == (
         "Laughing Chair was shaped from marble."
     )

@@ -36,7 +36,8 @@ _STOPWORDS = frozenset(
     "might must shall should will would not no only also too very more most much many some any each every all "
     "both few other another such same own it its he she they them his her their him we us our you your i my me "
     "who whom whose which what when where why how one two first while because though although however therefore "
-    "thus called known named made somebody someone everybody everyone nobody anybody".split()
+    "thus called known named made somebody someone everybody everyone nobody anybody nothing something everything "
+    "anything none".split()
 )
 
 
