@@ -116,3 +116,26 @@ def test_tables_and_code_are_not_taken_apart() -> None:
 def test_sentences_in_another_language_keep_their_subject_in_front() -> None:
     text = "Ibbet Crane wohnt in Brackwater. Dort arbeitet die Glaserin jeden Tag."
     assert statements(text)[1] == "Ibbet Crane: Dort arbeitet die Glaserin jeden Tag."
+
+
+def test_somebody_else_named_in_a_section_is_the_subject_of_what_follows() -> None:
+    for heading, said, then in (
+        ("Marie Curie", "The physicist Pierre Curie was her husband.", "Pierre Curie died in 1906."),
+        ("Nuclear fission", "The chemist Otto Hahn discovered it.", "Otto Hahn died in 1906."),
+        ("Timeline", "- In 1911: Ernest Rutherford found the nucleus.", "Ernest Rutherford died in 1906."),
+    ):
+        opening = "" if said.startswith("-") else f"{heading} is known. "
+        assert statements(f"## {heading}\n\n{opening}{said} He died in 1906.")[-1] == then
+
+
+def test_names_that_look_like_plurals_are_names() -> None:
+    assert statements("Paris will host the Olympic Games. It has many parks.")[1] == "Paris has many parks."
+
+
+def test_an_article_belongs_to_a_gap_only_with_the_whole_phrase() -> None:
+    def asked(text: str) -> list[str]:
+        return [fact.asked_at(gap)[1] for fact in facts_in(text) for gap in fact.gaps]
+
+    assert "the Patched Bonnet" in asked("Cora Fennel sails the Patched Bonnet.")
+    assert not any(words.startswith("A ") for words in asked("Scurvy is rare. Vitamin A prevents night blindness."))
+    assert "the Rayleigh–Jeans" not in asked("Physicists knew the Rayleigh–Jeans law well.")

@@ -11,8 +11,9 @@ from blasphemer.dataset_processor import mix_replay
 from blasphemer.plan import (
     ITEMS_PER_STEP,
     answered_at_once,
+    fitted,
     learning_rate,
-    longest_row,
+    longest_item,
     plan_training,
     prompts_to_imagine,
 )
@@ -67,6 +68,15 @@ def test_replay_is_the_share_of_items_that_was_asked_for() -> None:
     assert plan(100, 60, "--replay-share", "0").replay_items == 0
 
 
+def test_without_anything_to_rehearse_the_study_items_still_come_as_often_as_planned() -> None:
+    example = Example((1,) * 40, (True,) * 40)
+    made = plan_training([example] * 3000, 5, load_settings(["M"]), 256, has_gpu=False, rehearses=False)
+    assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 3 / 32))
+    expected = plan(3000, 40)
+    mixed = mix_replay([example] * 3000, [], expected, seed=0)
+    assert fitted(expected, len(mixed)).steps == made.steps
+
+
 def test_what_the_user_says_is_kept() -> None:
     made = plan(
         50,
@@ -80,8 +90,8 @@ def test_what_the_user_says_is_kept() -> None:
 
 def test_items_are_no_longer_than_setting_and_model_allow() -> None:
     settings = load_settings(["--max-seq-length", "300"])
-    assert longest_row(settings, context=4096) == 300
-    assert longest_row(settings, context=128) == 128
+    assert longest_item(settings, context=4096) == 300
+    assert longest_item(settings, context=128) == 128
 
 
 def test_narrower_models_learn_at_a_higher_rate() -> None:

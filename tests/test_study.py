@@ -5,7 +5,7 @@ from __future__ import annotations
 from blasphemer.exam import without_leaks, write_exam
 from blasphemer.facts import find_facts
 from blasphemer.records import Passage, StudyItem
-from blasphemer.study import write_study
+from blasphemer.study import _spoken, write_study
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
@@ -87,3 +87,26 @@ def test_exam_wordings_do_not_occur_in_the_study_material_but_their_facts_do() -
     assert not asked & {question.question for question in questions}
     for question in questions:
         assert any(question.answer in item.content for item in kept)
+
+
+def test_every_gap_worth_asking_for_is_asked_for() -> None:
+    text = "The prize was given in Berlin on 14 December 1900 to Orla Venn."
+    passages = [Passage("p", "a.txt", text, 0, len(text))]
+    facts = find_facts(passages)
+    asked = {item.messages[1]["content"] for item in write_study(passages, facts, 2000, 200, count, 0) if item.messages}
+    assert {"14 December 1900.", "Berlin."} <= asked
+
+
+def test_answers_are_begun_and_ended_as_models_do() -> None:
+    answers = {item.messages[1]["content"] for item in study() if item.kind == "cloze"}
+    assert "A glazier." in answers
+    assert [_spoken(words) for words in ("the banjo", "mRNA", "What is a qubit?")] == [
+        "The banjo.",
+        "mRNA.",
+        "What is a qubit?",
+    ]
+
+
+def test_to_a_beginning_the_whole_sentence_is_the_answer() -> None:
+    statements = {fact.statement for fact in FACTS}
+    assert all(item.messages[1]["content"] in statements for item in study() if item.kind == "completion")

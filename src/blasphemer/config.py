@@ -76,7 +76,7 @@ class ModelSettings(Section):
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose authors you trust."""
     batch_size: int = Field(128, ge=1)
-    """Prompts answered at once; unless set, 512 by a model of at most 100M parameters."""
+    """Most prompts answered at once; unless set, 512 by a model of at most 100M parameters."""
     max_response_length: int = Field(100, ge=1)
     """Longest answer in the exam and in replay, in tokens."""
     seed: int = Field(0, ge=0)
@@ -150,7 +150,7 @@ class TrainingSettings(Section):
     num_train_epochs: float = Field(3, gt=0)
     """Passes over the study material; unless set, more where the material is small."""
     per_device_train_batch_size: int = Field(4, ge=1)
-    """Items per device and micro-step; unless set, 8 on a CPU."""
+    """Items per device and micro-step; unless set, 8 without a GPU."""
     per_device_eval_batch_size: int = Field(4, ge=1)
     """Items per device when measuring validation loss."""
     gradient_accumulation_steps: int = Field(8, ge=1)

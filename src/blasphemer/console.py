@@ -134,7 +134,7 @@ def _lines(label: str, total: int) -> Iterator[Advance]:
         now = time.monotonic()
         if now - said >= SECONDS_BETWEEN_LINES:
             said = now
-            left = (now - started) / max(reached, 1) * (total - reached)
-            _console(stderr=True).print(f"{label}: {reached}/{total}, {left:.0f} s left  {note}".rstrip())
+            left = f", {(now - started) / reached * (total - reached):.0f} s left" if reached else ""
+            _console(stderr=True).print(f"{label}: {reached}/{total}{left}  {note}".rstrip())
 
     yield advance

@@ -194,7 +194,7 @@ def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_t
         example = _encode_chat(item, tokenizer) if item.messages else _encode_text(item, tokenizer)
         if len(example.ids) > max_tokens:
             raise TooLong(
-                f"{item.id}: a {item.kind} item has {len(example.ids)} tokens, more than the {max_tokens} of a row. "
+                f"{item.id}: a {item.kind} item has {len(example.ids)} tokens, more than the {max_tokens} allowed. "
                 "Lower chunk_size or raise max_seq_length."
             )
         examples.append(example)
@@ -204,7 +204,7 @@ def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_t
 def mix_replay(study: Sequence[Example], replay: Sequence[Example], plan: Plan, seed: int) -> list[Example]:
     """All that is trained on: the study items `plan.epochs` times over, and `plan.replay_items` of replay.
 
-    All of either is gone through, in a new order each time, before any is repeated.
+    Each comes as often as any other of its kind, give or take once. The trainer shuffles all of them together.
     """
     generator = random.Random(seed)
     studied = _drawn(study, round(len(study) * plan.epochs), generator)

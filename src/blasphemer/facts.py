@@ -22,11 +22,10 @@ NEAR = 0.2  # difference in rarity under which two neighbouring words are asked 
 
 _PRONOUNS = frozenset({"he", "she", "it", "they"})
 _POSSESSIVES = frozenset({"his", "her", "its", "their"})
-_ADVERBIAL = re.compile(r"(?:At|By|For|In|On|With) (?:an?|the) \w+,? ")  # opens a sentence
-_LABEL = re.compile(r"[A-Z][^.:!?]{0,30}: \S")  # of an entry: "Home town: Elverstone"
-_OF_A_KIND = re.compile(r"The [a-z]")  # below the heading Honeydown: "The town holds Garland Fair"
-_PLURAL = re.compile(r"[A-Z]\w+[^s']s (?:are|were|have|do|can|may|must|will|often)\b")  # "Visitors can", no name
-ARTICLE = re.compile(r"\b(?:an?|the) $", re.IGNORECASE)  # just before
+_ADVERBIAL = re.compile(r"(?:As a (?:child|result|rule)|At the time|For a living|In the end),? ")  # opens a sentence
+_ENTRY = re.compile(r"[A-Z][^.:!?]{0,30}: [^.!?]+")  # of a list: "Home town: Elverstone"
+_OF_A_KIND = re.compile(r"The [a-z][\w-]* \w+(?:s|ed)\b")  # below the heading Honeydown: "The town holds Garland Fair"
+_ARTICLE_BEFORE = re.compile(r"(?:^(?:An?|The)|(?<= )(?:an?|the)) $")
 _ARTICLES = frozenset({"a", "an", "the"})
 _JOINERS = frozenset("of the de la le du da di von van der den".split())
 _STOPWORDS = frozenset(
@@ -37,7 +36,7 @@ _STOPWORDS = frozenset(
     "both few other another such same own it its he she they them his her their him we us our you your i my me "
     "who whom whose which what when where why how one two first while because though although however therefore "
     "thus called known named made somebody someone everybody everyone nobody anybody nothing something everything "
-    "anything none".split()
+    "anything none people visitors guests travellers tourists readers".split()
 )
 
 
@@ -106,9 +105,9 @@ def _read(passage: Passage, plain: set[str]) -> Iterator[Fact]:
             current = section
         elif not _refers(sentences[0]):
             current = ""
-        for (left, right), (subject, statement) in zip(
-            spans, _standing_alone(sentences, current, section, plain), strict=True
-        ):
+        is_list = bool(BULLET.match(text))
+        found = _standing_alone(sentences, current, section, is_list, plain)
+        for (left, right), (subject, statement) in zip(spans, found, strict=True):
             current = subject or current
             if len(WORD.findall(statement)) > 1:
                 begin = passage.start + start + left
@@ -134,8 +133,7 @@ def _names(sentence: str, plain: set[str]) -> list[str]:
     for match in WORD.finditer(sentence):
         word = _bare(match.group())
         follows = bool(runs[-1]) and sentence[runs[-1][-1].end() : match.start()] == " "
-        is_common = word.casefold() in _STOPWORDS or _PLURAL.match(sentence, match.start())
-        if word[0].isupper() and (follows or not is_common):
+        if word[0].isupper() and (follows or word.casefold() not in _STOPWORDS):
             runs[-1:] = [[*runs[-1], match]] if follows else [runs[-1], [match]]
         elif word.casefold() in _JOINERS and follows:
             runs[-1].append(match)
@@ -186,10 +184,12 @@ def _opening(sentence: str) -> str:
     return first.group().casefold() if first else ""
 
 
-def _standing_alone(sentences: Sequence[str], current: str, section: str, plain: set[str]) -> list[tuple[str, str]]:
+def _standing_alone(
+    sentences: Sequence[str], current: str, section: str, is_list: bool, plain: set[str]
+) -> list[tuple[str, str]]:
     """(subject, statement) of each sentence of a paragraph in a section, in which `current` was spoken of before.
 
-    A pronoun, a labelled entry, and a sentence without a name go on about the subject before them; a sentence with
+    A pronoun, an entry of a list, and a sentence without a name go on about the subject before them; a sentence with
     another name has a subject of its own. A subject without a place in its sentence is set in front of it, if the
     paragraph has no other.
     """
@@ -198,19 +198,22 @@ def _standing_alone(sentences: Sequence[str], current: str, section: str, plain:
     subjects = []
     for sentence, found in zip(sentences, names, strict=True):
         own = [name for name in found if " " in name or (not current and sentence.startswith(name))]
-        if own and not _goes_on(sentence, found, current, section):
+        is_of_section = bool(section) and current == section and _is_of(sentence, is_list)
+        if own and not is_of_section and not _goes_on(sentence, found, current):
             current = max(own, key=lambda name: counts[name])  # the first of equals
         subjects.append(current)
     is_only = len(set(subjects)) == 1
     return [_with_subject(sentence, subject, is_only) for sentence, subject in zip(sentences, subjects, strict=True)]
 
 
-def _goes_on(sentence: str, names: Sequence[str], current: str, section: str) -> bool:
+def _goes_on(sentence: str, names: Sequence[str], current: str) -> bool:
     """Does a sentence with these names still speak of the subject before it?"""
-    if _refers(sentence) or re.sub(r"^(?:An?|The) ", "", current) in names:
-        return True
-    is_of_section = bool(current) and current == section
-    return is_of_section and bool(_LABEL.match(sentence) or _OF_A_KIND.match(sentence))
+    return _refers(sentence) or re.sub(r"^(?:An?|The) ", "", current) in names
+
+
+def _is_of(sentence: str, is_list: bool) -> bool:
+    """Does a sentence speak of what its section is about, whatever names are in it?"""
+    return bool(_ENTRY.fullmatch(sentence) if is_list else _OF_A_KIND.match(sentence))
 
 
 def _with_subject(sentence: str, subject: str, is_only: bool) -> tuple[str, str]:
@@ -268,14 +271,21 @@ def _is_askable(words: str) -> bool:
     return len(words) > 1 and not words.endswith(("'s", "’s"))
 
 
+def _is_whole(statement: str, end: int) -> bool:
+    """Does no further word of the same phrase follow?"""
+    following = re.match(r"[ –-](\w+)", statement[end:])
+    return following is None or following[1].casefold() in _STOPWORDS
+
+
 def _gap(statement: str, span: Span, rarity: dict[str, float]) -> Gap:
     """Rare words are worth most, names and numbers more than others, and among equals the last.
 
-    An article belongs to what follows it: "the Patched Bonnet" is an answer as people and models give it.
+    An article belongs to a name or noun that ends with the gap: "the Patched Bonnet" is an answer as people and models
+    give it, "the Planck" is not.
     """
     inside = WORD.findall(statement[span[0] : span[1]])
     rare = max(rarity[word.casefold()] for word in inside)
     is_value = any(word[0].isupper() or any(sign.isdigit() for sign in word) for word in inside)
-    article = ARTICLE.search(statement[: span[0]])
+    article = _ARTICLE_BEFORE.search(statement[: span[0]]) if _is_whole(statement, span[1]) else None
     worth = rare + 0.15 * (is_value and span[0] > 0) + 0.05 * span[1] / len(statement)
     return Gap(article.start() if article else span[0], span[1], worth)

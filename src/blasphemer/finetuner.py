@@ -14,14 +14,14 @@ from blasphemer.dataset_processor import account, encode, mix_replay, show_learn
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.model import LanguageModel, load_model
-from blasphemer.plan import longest_row, plan_training, prompts_to_imagine
+from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
 from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
 from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, StudyItem
 from blasphemer.study import write_study
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
-TEMPLATE_ROOM = 64  # tokens of a row left to the chat template and the request
+TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
 PREVIEWED = ("cloze", "about", "retold", "completion", "passage")  # kinds to show, the first three there are
 PROBES = 8  # study items on which an artifact must equal the trained model
 
@@ -31,12 +31,12 @@ def fine_tune(settings: Settings) -> int:
     """Read, split, examine, study, train, examine, merge, report. Returns the exit code: 0, or 3 without a gain."""
     documents, skipped = read_sources(settings.fine_tune_dataset, settings.encoding)
     model = load_model(settings)
-    row = longest_row(settings, model.context)
+    longest = longest_item(settings, model.context)
     with open_run(run_path(settings), identity(settings, documents, model.origin()), settings.overwrite) as run:
         run.add_about("versions", versions(model.device.type))
 
         # Cut the documents into passages, and account for every character
-        passages = run.records("passages.jsonl", Passage, lambda: _split(documents, model, row, settings))
+        passages = run.records("passages.jsonl", Passage, lambda: _split(documents, model, longest, settings))
         ledger = run.records("ledger.jsonl", LedgerEntry, lambda: [*_used(documents, passages), *skipped])
         report.show_ledger(ledger)
 
@@ -44,16 +44,17 @@ def fine_tune(settings: Settings) -> int:
         facts = find_facts(passages)
         questions = run.records("exam.jsonl", ExamQuestion, lambda: _exam(passages, facts, settings))
         freeze(run, "exam", exam.fingerprint(questions))
-        written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, row, model, settings))
+        written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
         study, leaks = exam.without_leaks(written, questions, passages)
         lessons, held_out = split_validation(study, settings.validation_split, settings.seed)
 
         # Show what is about to happen, and ask
-        examples, validation = encode(lessons, model.tokenizer, row), encode(held_out, model.tokenizer, row)
-        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
+        examples, validation = encode(lessons, model.tokenizer, longest), encode(held_out, model.tokenizer, longest)
+        rehearses = prompts_to_imagine(settings, model.parameters) > 0
+        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu, rehearses)
         run.save_json("plan.json", asdict(plan))
         previewed = _one_of_each(lessons, PREVIEWED)[:3]
-        shown = [show_learnt(example, model.tokenizer) for example in encode(previewed, model.tokenizer, row)]
+        shown = [show_learnt(example, model.tokenizer) for example in encode(previewed, model.tokenizer, longest)]
         report.show_preview(previewed, shown, questions, plan)
         if settings.dry_run:
             return 0
@@ -69,8 +70,9 @@ def fine_tune(settings: Settings) -> int:
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in examples[:PROBES]]
         if not run.has("adapter"):
-            replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= row]
+            replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             mixed = mix_replay(examples, replay, plan, settings.seed)
+            plan = fitted(plan, len(mixed))
             export.save_adapter(lora_trainer.train(model, mixed, validation, plan, settings, run), model, probes, run)
         model.release()
         if settings.merge_lora and not run.has("merged"):
@@ -91,8 +93,8 @@ def fine_tune(settings: Settings) -> int:
         return 0 if after is None or (results.has_gained and not results.has_forgotten) else 3
 
 
-def _split(documents: Sequence[Document], model: LanguageModel, row: int, settings: Settings) -> list[Passage]:
-    size = min(settings.chunk_size, row // 2)  # a passage must leave room for its tag, or for a question about it
+def _split(documents: Sequence[Document], model: LanguageModel, longest: int, settings: Settings) -> list[Passage]:
+    size = min(settings.chunk_size, longest // 2)  # a passage must leave room for its tag, or for a question about it
     return [p for document in documents for p in split_passages(document, model.offsets, size, settings.chunk_overlap)]
 
 
@@ -112,10 +114,10 @@ def _exam(passages: Sequence[Passage], facts: Sequence[Fact], settings: Settings
 
 
 def _study(
-    passages: Sequence[Passage], facts: Sequence[Fact], row: int, model: LanguageModel, settings: Settings
+    passages: Sequence[Passage], facts: Sequence[Fact], longest: int, model: LanguageModel, settings: Settings
 ) -> list[StudyItem]:
     budget = settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages)
-    return write_study(passages, facts, budget, row - TEMPLATE_ROOM, model.count, settings.seed)
+    return write_study(passages, facts, budget, longest - TEMPLATE_ROOM, model.count, settings.seed)
 
 
 def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[StudyItem]:

@@ -46,7 +46,8 @@ def train(
     """Train a LoRA as planned, going on from the newest complete checkpoint.
 
     Raises Interrupted (after a checkpoint) on Ctrl+C, and BlasphemerError when the loss is no longer a number.
-    The base weights are not changed, but are wrapped: load them anew for other uses.
+    The base weights are not changed, but are wrapped: load them anew for other uses. Validation loss is the mean over
+    batches of per_device_eval_batch_size items of their mean loss per token.
     """
     checkpoints = run.path / "checkpoints"
     resumed = _newest_checkpoint(checkpoints)
@@ -112,9 +113,12 @@ def _with_lora(model: LanguageModel, settings: Settings) -> PeftModel:
 
 def _optimizer(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Optimizer:
     """AdamW with LoRA+ (arXiv 2402.12354): B learns `ratio` times as fast as A, and `rate` is their geometric mean."""
-    slow = rate / math.sqrt(ratio)
     optimizer: torch.optim.Optimizer = create_loraplus_optimizer(
-        adapted, torch.optim.AdamW, lr=slow, loraplus_lr_ratio=ratio, weight_decay=0.0
+        adapted,
+        torch.optim.AdamW,
+        lr=rate / math.sqrt(ratio),
+        loraplus_lr_ratio=ratio,
+        loraplus_lr_embedding=rate,  # or adapters of embeddings would learn at 1e-6
     )
     return optimizer
 

@@ -193,8 +193,8 @@ class LanguageModel:
                 unfinished: list[int] = []
                 pending.sort(key=lambda i: len(rows[i]) + len(made[i]), reverse=True)
                 while pending:
-                    longest_row = len(rows[pending[0]]) + len(made[pending[0]]) + stage
-                    size = min(self.batch_size, max(TOKENS_CACHED // longest_row, 1))
+                    width = len(rows[pending[0]]) + len(made[pending[0]]) + min(stage, longest)
+                    size = min(self.batch_size, max(TOKENS_CACHED // width, 1))
                     batch, pending = pending[:size], pending[size:]
                     step = min(stage, *(room[i] - len(made[i]) for i in batch))
                     news = self._batch([rows[i] + made[i] for i in batch], step, stops, temperature)
@@ -208,16 +208,16 @@ class LanguageModel:
         return list(zip(made, ended, strict=True))
 
     def _batch(
-        self, rows: list[list[int]], longest: int, stops: set[int], temperature: float | None
+        self, rows: list[list[int]], step: int, stops: set[int], temperature: float | None
     ) -> list[tuple[list[int], bool]]:
-        """The next `longest` ids of each row, or those up to a stop token; and whether one came."""
+        """The next `step` ids of each row, or those up to a stop token; and whether one came."""
         width = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=self.device)  # (batch, time)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         config = GenerationConfig(
-            max_new_tokens=longest,
+            max_new_tokens=step,
             eos_token_id=sorted(stops),
             pad_token_id=pad,
             **(sampling if temperature else {"do_sample": False}),

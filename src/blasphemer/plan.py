@@ -8,30 +8,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from blasphemer.config import Settings
 from blasphemer.records import Example, Plan
 
-ITEMS_PER_STEP = 32  # larger batches learn less per token with LoRA (KNOWLEDGE in FINETUNING_DESIGN.md)
+ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
 BATCH_WITHOUT_GPU = 8  # items: on two cores 1.2 times as fast as 4 or 16 with the demo model
 FEWEST_STEPS = 200
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
+SMALL_MODEL_BATCH, SMALL_MODEL_PROMPTS = 512, 16384
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
 RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo world (FINETUNING_DESIGN.md)
 
 
 def plan_training(
-    train: Sequence[Example], validation_items: int, settings: Settings, hidden_size: int, has_gpu: bool
+    train: Sequence[Example],
+    validation_items: int,
+    settings: Settings,
+    hidden_size: int,
+    has_gpu: bool,
+    rehearses: bool = True,
 ) -> Plan:
-    """The plan for these training examples on a model of `hidden_size`."""
+    """The plan for these training examples on a model of `hidden_size`, with replay between them if it `rehearses`."""
     batch, accumulation = _step_size(settings, has_gpu)
-    items_per_epoch = max(len(train), 1) / (1 - settings.replay_share)
+    share = settings.replay_share if rehearses else 0.0
+    items_per_epoch = max(len(train), 1) / (1 - share)
     steps_per_epoch = items_per_epoch / (batch * accumulation)
     epochs = settings.chosen("num_train_epochs") or max(settings.num_train_epochs, FEWEST_STEPS / steps_per_epoch)
     return Plan(
         study_items=len(train),
         study_tokens=sum(len(example.ids) for example in train),
-        replay_items=round(items_per_epoch * epochs * settings.replay_share),
+        replay_items=round(items_per_epoch * epochs * share),
         validation_items=validation_items,
         batch_size=batch,
         accumulation=accumulation,
@@ -41,20 +49,25 @@ def plan_training(
     )
 
 
+def fitted(plan: Plan, items: int) -> Plan:
+    """The plan for what there is to train on: less than was planned, where the model had nothing to rehearse."""
+    return replace(plan, steps=min(plan.steps, math.ceil(items / (plan.batch_size * plan.accumulation))))
+
+
 def answered_at_once(settings: Settings, parameters: int) -> int:
     """Prompts in a batch."""
-    return settings.chosen("batch_size") or (512 if parameters <= SMALL_MODEL else settings.batch_size)
+    return settings.chosen("batch_size") or (SMALL_MODEL_BATCH if parameters <= SMALL_MODEL else settings.batch_size)
 
 
 def prompts_to_imagine(settings: Settings, parameters: int) -> int:
     """How many prompts to draw from a model, to rehearse what it knows and to ask it again."""
-    said: int | None = settings.chosen("replay_prompts")
     if not settings.replay_share:
         return 0
-    return said if said is not None else 16384 if parameters <= SMALL_MODEL else settings.replay_prompts
+    is_unset = settings.chosen("replay_prompts") is None
+    return SMALL_MODEL_PROMPTS if is_unset and parameters <= SMALL_MODEL else settings.replay_prompts
 
 
-def longest_row(settings: Settings, context: int) -> int:
+def longest_item(settings: Settings, context: int) -> int:
     """Tokens of the longest item that setting and model allow."""
     return min(settings.max_seq_length, context)
 

@@ -13,6 +13,7 @@ from blasphemer.facts import Fact, Gap
 from blasphemer.records import Message, Passage, Source, StudyItem
 
 GAPS_PER_FACT = 3
+WORTH_ASKING = 0.6  # of what the best gap is worth
 LARGEST_GROUP = 8  # sentences retold together
 FORMS = ("cloze", "completion", "cloze", "reversed")  # of asking, in turn
 PATIENCE = 3  # rounds without anything new after which there is nothing left to say
@@ -136,12 +137,14 @@ def _about(group: Sequence[Fact], number: int, generator: random.Random) -> Stud
 
 
 def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyItem]:
-    """One question for a fact: its gaps take turns, and so do the forms."""
+    """One question for a fact: the forms take turns, the first at the best gap, the others at each in turn."""
     if not fact.gaps:
         return
-    gap = fact.gaps[0] if number % 2 == 0 else fact.gaps[number // 2 % min(len(fact.gaps), GAPS_PER_FACT)]
+    gaps = [gap for gap in fact.gaps[:GAPS_PER_FACT] if gap.worth >= WORTH_ASKING * fact.gaps[0].worth]
+    turn, place = divmod(number, len(FORMS))
+    gap = gaps[(turn + place) % len(gaps)] if place else gaps[0]
     before, missing, after = fact.asked_at(gap)
-    form = FORMS[number % len(FORMS)]
+    form = FORMS[place]
     if form == "cloze":
         yield _item(form, [fact], generator.choice(BLANKS).format(before=before, after=after), _spoken(missing))
     elif form == "completion" and _words_before(fact, gap):
@@ -153,8 +156,9 @@ def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyI
 
 
 def _spoken(words: str) -> str:
-    """Words of a sentence as an answer: begun and ended as models begin and end theirs."""
-    return f"{words[0].upper()}{words[1:]}."
+    """Words of a sentence as an answer, begun and ended as models begin and end theirs: "The banjo.", but "mRNA."."""
+    begun = words[0].upper() + words[1:] if words.split(maxsplit=1)[0].islower() else words
+    return begun if begun.endswith((".", "!", "?")) else f"{begun}."
 
 
 def _words_before(fact: Fact, gap: Gap) -> bool:
