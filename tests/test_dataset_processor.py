@@ -382,7 +382,7 @@ def test_an_item_that_does_not_fit_is_named_with_its_length() -> None:
     fits = chat("Who?", "Ibbet.")
     size = len(encoded(fits).ids)
     assert len(encode([fits], TOKENIZER, size)) == 1
-    with pytest.raises(TooLong, match=rf"^s-1: a about item has {size} tokens, more than the {size - 1} of a row"):
+    with pytest.raises(TooLong, match=rf"^s-1: a about item has {size} tokens, more than the {size - 1} allowed"):
         encode([fits], TOKENIZER, size - 1)
 
 
