@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "src" / "blasphemer"
 FLOORS = (
     {"errors", "records", "language"},
     {"config", "console", "workspace"},
-    {"readers", "facts", "dataset_processor", "study", "exam", "retention", "plan", "report"},
+    {"readers", "facts", "dataset_processor", "study", "exam", "retention", "wordings", "plan", "report"},
     {"quiet", "model", "lora_trainer", "export"},
     {"finetuner"},
     {"main"},

@@ -408,8 +408,8 @@ def of_length(*lengths: int) -> list[Example]:
     return [Example((number,) * length, (True,) * length) for number, length in enumerate(lengths)]
 
 
-def plan(epochs: float, replay_items: int) -> Plan:
-    return Plan(0, 0, replay_items, 0, 16, 2, epochs, 0, 1e-3)
+def plan(epochs: float, replay_items: int, study_items: int = 30) -> Plan:
+    return Plan(study_items, 0, replay_items, 0, 16, 2, epochs, 0, 1e-3)
 
 
 def test_study_comes_as_often_and_replay_as_much_as_planned() -> None:
@@ -427,5 +427,5 @@ def test_study_comes_as_often_and_replay_as_much_as_planned() -> None:
 
 def test_without_replay_there_is_only_study() -> None:
     study = of_length(10, 20)
-    assert set(mix_replay(study, [], plan(1, 5), seed=0)) == set(study)
-    assert set(mix_replay(study, of_length(5), plan(1, 0), seed=0)) == set(study)
+    assert set(mix_replay(study, [], plan(1, 5, 2), seed=0)) == set(study)
+    assert set(mix_replay(study, of_length(5), plan(1, 0, 2), seed=0)) == set(study)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from blasphemer.exam import without_leaks, write_exam
 from blasphemer.facts import find_facts
 from blasphemer.records import Passage, StudyItem
-from blasphemer.study import _spoken, write_study
+from blasphemer.study import spoken, write_study
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
@@ -100,7 +100,7 @@ def test_every_gap_worth_asking_for_is_asked_for() -> None:
 def test_answers_are_begun_and_ended_as_models_do() -> None:
     answers = {item.messages[1]["content"] for item in study() if item.kind == "cloze"}
     assert "A glazier." in answers
-    assert [_spoken(words) for words in ("the banjo", "mRNA", "What is a qubit?")] == [
+    assert [spoken(words) for words in ("the banjo", "mRNA", "What is a qubit?")] == [
         "The banjo.",
         "mRNA.",
         "What is a qubit?",

@@ -202,12 +202,13 @@ def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_t
 
 
 def mix_replay(study: Sequence[Example], replay: Sequence[Example], plan: Plan, seed: int) -> list[Example]:
-    """All that is trained on: the study items `plan.epochs` times over, and `plan.replay_items` of replay.
+    """All that is trained on: as many study items as `plan.epochs` passes over those planned for, and of replay
+    `plan.replay_items`.
 
     Each comes as often as any other of its kind, give or take once. The trainer shuffles all of them together.
     """
     generator = random.Random(seed)
-    studied = _drawn(study, round(len(study) * plan.epochs), generator)
+    studied = _drawn(study, round(plan.study_items * plan.epochs), generator)
     return studied + _drawn(replay, plan.replay_items, generator)
 
 

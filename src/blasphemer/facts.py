@@ -81,6 +81,11 @@ def find_facts(passages: Sequence[Passage]) -> list[Fact]:
     return [replace(fact, gaps=_gaps(fact, rarity)) for fact in facts]
 
 
+def names_in(text: str) -> list[str]:
+    """The names in a sentence of its own, of which nothing else is known."""
+    return _names(text, set())
+
+
 # --- sentences that stand alone --------------------------------------------------------------------------------------
 
 

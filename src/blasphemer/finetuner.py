@@ -19,6 +19,7 @@ from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
 from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, StudyItem
 from blasphemer.study import write_study
+from blasphemer.wordings import borrow, find_wordings
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
@@ -64,6 +65,8 @@ def fine_tune(settings: Settings) -> int:
         # What the model knows before: of the documents (nothing, we hope), and of everything else
         recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, settings))
         rehearsed, remembered = retention.divide(recalled, settings.seed)
+        borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, facts, model, settings))
+        borrowed, repeats = exam.without_leaks(borrowed, questions, passages)
         before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
         open_book = _sit(run, "open_book", exam.open_book(questions, passages), model)
 
@@ -71,7 +74,8 @@ def fine_tune(settings: Settings) -> int:
         probes = [example.ids for example in examples[:PROBES]]
         if not run.has("adapter"):
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
-            mixed = mix_replay(examples, replay, plan, settings.seed)
+            asked = encode(borrowed, model.tokenizer, longest)
+            mixed = mix_replay([*examples, *asked], replay, plan, settings.seed)
             plan = fitted(plan, len(mixed))
             export.save_adapter(lora_trainer.train(model, mixed, validation, plan, settings, run), model, probes, run)
         model.release()
@@ -84,7 +88,7 @@ def fine_tune(settings: Settings) -> int:
             result = export.load_result(run, model, "merged" if settings.merge_lora else "adapter")
             after, knows = _sit(run, "after", questions, result), _sit(run, "retention_after", remembered, result)
         results = report.Results(before, after, open_book, knew, knows)
-        used = report.coverage(ledger, len(facts), study, len(leaks))
+        used = report.coverage(ledger, len(facts), [*study, *borrowed], len(leaks) + len(repeats))
         run.save_json(
             "scorecard.json", report.scorecard(results, lora_trainer.summary(run), used, export.artifacts(run))
         )
@@ -141,6 +145,15 @@ def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
     if len(kept) < retention.FEW:
         console.warn(f"The model imagined only {len(kept)} prompts it could answer: little guards what it knows.")
     return retention.replay_items(kept)
+
+
+def _borrow(
+    recalled: Sequence[StudyItem], facts: Sequence[Fact], model: LanguageModel, settings: Settings
+) -> list[StudyItem]:
+    def likelihoods(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return model.likelihoods(pairs, "matching questions to facts")
+
+    return borrow(find_wordings(recalled), facts, likelihoods, settings.seed)
 
 
 def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:

@@ -6,6 +6,7 @@ A model is a base and, on disk, an adapter: `load_model` gives the first, `with_
 from __future__ import annotations
 
 import gc
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,8 +120,17 @@ class LanguageModel:
         """Greedy answers with all that is known about them."""
         rows = [self._prompt_ids(prompt) for prompt in prompts]
         made = self._generate(rows, label, longest, self._stops(), temperature=None)
-        sure = self._sureness(rows, [ids for ids, _ in made])
-        return [Answered(self._decode(ids), ended, sureness) for (ids, ended), sureness in zip(made, sure, strict=True)]
+        likely = self._log_probabilities(rows, [ids for ids, _ in made], "weighing answers")
+        return [
+            Answered(self._decode(ids), ended, math.exp(min(each, default=-math.inf)))
+            for (ids, ended), each in zip(made, likely, strict=True)
+        ]
+
+    def likelihoods(self, pairs: Sequence[tuple[str, str]], label: str) -> list[float]:
+        """Log-probability of each (prompt, answer), summed over the tokens of the answer."""
+        prompts = [self._prompt_ids(prompt) for prompt, _ in pairs]
+        answers = [self.tokenizer(answer, add_special_tokens=False)["input_ids"] for _, answer in pairs]
+        return [sum(each) for each in self._log_probabilities(prompts, answers, label)]
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         return prompt_ids(self.tokenizer, [Message(role="user", content=prompt)])
@@ -128,21 +138,24 @@ class LanguageModel:
     def _decode(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
-    def _sureness(self, prompts: list[list[int]], answers: list[list[int]]) -> list[float]:
-        """Probability of the least likely token of each answer, given its prompt; 0 for an empty one."""
-        found = [0.0] * len(prompts)
+    def _log_probabilities(self, prompts: list[list[int]], answers: list[list[int]], label: str) -> list[list[float]]:
+        """Log-probability of each token of each answer, given its prompt."""
+        found: list[list[float]] = [[] for _ in prompts]
         order = sorted((i for i in range(len(prompts)) if answers[i]), key=lambda i: len(prompts[i] + answers[i]))
-        while order:
-            longest = len(prompts[order[-1]] + answers[order[-1]])
-            batch, order = order[-max(TOKENS_SCORED // longest, 1) :], order[: -max(TOKENS_SCORED // longest, 1)]
-            rows = [prompts[i] + answers[i] for i in batch]
-            ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self.device)  # (batch, time)
-            with torch.no_grad():
-                logits = self.weights(input_ids=ids, use_cache=False).logits  # (batch, time, vocab)
-            for i, row, scores in zip(batch, ids, logits, strict=True):
-                start, end = len(prompts[i]), len(prompts[i] + answers[i])
-                chosen = scores[start - 1 : end - 1].float().log_softmax(-1).gather(1, row[start:end, None])
-                found[i] = float(chosen.min().exp())
+        with console.progress(label, len(order)) as advance:
+            while order:
+                longest = len(prompts[order[-1]] + answers[order[-1]])
+                size = max(TOKENS_SCORED // longest, 1)
+                batch, order = order[-size:], order[:-size]
+                rows = [prompts[i] + answers[i] for i in batch]
+                ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self.device)
+                with torch.no_grad():
+                    logits = self.weights(input_ids=ids, use_cache=False).logits  # (batch, time, vocab)
+                for i, row, scores in zip(batch, ids, logits, strict=True):
+                    start, end = len(prompts[i]), len(prompts[i] + answers[i])
+                    chosen = scores[start - 1 : end - 1].float().log_softmax(-1).gather(1, row[start:end, None])
+                    found[i] = chosen[:, 0].tolist()
+                advance(len(batch))
         return found
 
     def sample_prompts(self, number: int, longest: int, seed: int) -> list[str]:

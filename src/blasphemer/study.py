@@ -146,16 +146,16 @@ def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyI
     before, missing, after = fact.asked_at(gap)
     form = FORMS[place]
     if form == "cloze":
-        yield _item(form, [fact], generator.choice(BLANKS).format(before=before, after=after), _spoken(missing))
+        yield _item(form, [fact], generator.choice(BLANKS).format(before=before, after=after), spoken(missing))
     elif form == "completion" and _words_before(fact, gap):
         beginning = generator.choice(BEGINNINGS).format(before=before.rstrip())
         yield _item(form, [fact], beginning, fact.statement)
     elif form == "reversed" and fact.subject and fact.statement.startswith(fact.subject):
         rest = fact.statement[len(fact.subject) :]
-        yield _item(form, [fact], generator.choice(REVERSED).format(rest=rest), _spoken(fact.subject))
+        yield _item(form, [fact], generator.choice(REVERSED).format(rest=rest), spoken(fact.subject))
 
 
-def _spoken(words: str) -> str:
+def spoken(words: str) -> str:
     """Words of a sentence as an answer, begun and ended as models begin and end theirs: "The banjo.", but "mRNA."."""
     begun = words[0].upper() + words[1:] if words.split(maxsplit=1)[0].islower() else words
     return begun if begun.endswith((".", "!", "?")) else f"{begun}."

@@ -1,0 +1,85 @@
+"""The model's own ways of asking, about what is in the documents.
+
+Among the prompts that a model imagines, some ask the same of many names: "What is Ann Lee's trade?". Put to a subject
+of the documents, such a wording asks for one of its facts; for which one, the model itself tells: untrained, it finds
+the answer of the right kind likelier than the others. What is learnt in these words comes when asked in such words.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+from blasphemer.facts import Fact, names_in
+from blasphemer.records import Message, Source, StudyItem
+from blasphemer.study import spoken
+
+NAME = "{}"
+FEWEST_NAMES = 2  # that a wording must have been used with
+MOST_WORDS = 16  # of a wording or of an answer: longer ones are tasks of another sort
+PER_SUBJECT = 40  # wordings tried
+CLEAR = 0.9  # share of the likelihood that the best answer must have
+GAIN = 5.0  # nats by which it must be likelier than to other wordings: else the subject has no such fact
+
+Likelihoods = Callable[[Sequence[tuple[str, str]]], list[float]]
+
+
+def find_wordings(recalled: Sequence[StudyItem]) -> list[str]:
+    """Prompts about one name, with NAME in its place, that were imagined with several names."""
+    used: dict[str, set[str]] = {}
+    for item in recalled:
+        prompt, answer = (message["content"] for message in item.messages)
+        names = [name for name in names_in(prompt) if not prompt.startswith(name)]
+        if (
+            len(names) == 1
+            and prompt.count(names[0]) == 1
+            and max(len(prompt.split()), len(answer.split())) <= MOST_WORDS
+        ):
+            used.setdefault(prompt.replace(names[0], NAME), set()).add(names[0])
+    return [wording for wording, names in used.items() if len(names) >= FEWEST_NAMES and NAME not in names]
+
+
+def borrow(wordings: Sequence[str], facts: Sequence[Fact], likelihoods: Likelihoods, seed: int) -> list[StudyItem]:
+    """Questions about the facts' subjects in these wordings, each with the answer that is clearly the likeliest.
+
+    `likelihoods(pairs)` gives the log-probability of each (prompt, answer) by the untrained model.
+    """
+    generator = random.Random(seed)
+    answers: dict[str, dict[str, Fact]] = {}
+    for fact in facts:
+        if fact.subject and fact.gaps:
+            answers.setdefault(fact.subject, {}).setdefault(spoken(fact.asked_at(fact.gaps[0])[1]), fact)
+    tried = {
+        subject: generator.sample(list(wordings), min(PER_SUBJECT, len(wordings)))
+        for subject, known in answers.items()
+        if len(known) > 1
+    }
+    asked = [(subject, wording) for subject, chosen in tried.items() for wording in chosen]
+    pairs = [(wording.replace(NAME, subject), answer) for subject, wording in asked for answer in answers[subject]]
+    found = iter(likelihoods(pairs))
+    table = {(subject, wording): [next(found) for _ in answers[subject]] for subject, wording in asked}
+    items: list[StudyItem] = []
+    for subject, chosen in tried.items():
+        usual = [
+            sum(column) / len(chosen) for column in zip(*(table[subject, wording] for wording in chosen), strict=True)
+        ]
+        for wording in chosen:
+            if (best := _clearly_best(table[subject, wording], usual)) is not None:
+                answer, fact = list(answers[subject].items())[best]
+                items.append(_item(len(items) + 1, wording.replace(NAME, subject), answer, fact))
+    return items
+
+
+def _clearly_best(likely: Sequence[float], usual: Sequence[float]) -> int | None:
+    """Which answer is much likelier to this wording than to others? Some are likely, or unlikely, whatever is asked."""
+    gains = [one - other for one, other in zip(likely, usual, strict=True)]
+    best = max(range(len(gains)), key=gains.__getitem__)
+    total = sum(math.exp(gain - gains[best]) for gain in gains)
+    return best if gains[best] >= GAIN and 1 / total >= CLEAR else None
+
+
+def _item(number: int, question: str, answer: str, fact: Fact) -> StudyItem:
+    messages = (Message(role="user", content=question), Message(role="assistant", content=answer))
+    sources = (Source(fact.passage.id, fact.start, fact.end),)
+    return StudyItem(f"w-{number}", "question", "model", "", messages, sources, fact.evidence)
