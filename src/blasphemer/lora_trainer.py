@@ -138,7 +138,7 @@ def _arguments(
         max_length=None,  # nothing is cut: encode() has seen to the length
         train_sampling_strategy="batch_rebalance",  # items of like length share a micro-batch: next to no padding
         bf16=model.device.type == "cuda" and torch.cuda.is_bf16_supported(),
-        activation_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing=settings.gradient_checkpointing,
         use_cpu=model.device.type == "cpu",
         dataloader_pin_memory=model.device.type == "cuda",
         logging_steps=LOGGING_STEPS,
