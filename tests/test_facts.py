@@ -136,6 +136,7 @@ def test_an_article_belongs_to_a_gap_only_with_the_whole_phrase() -> None:
     def asked(text: str) -> list[str]:
         return [fact.asked_at(gap)[1] for fact in facts_in(text) for gap in fact.gaps]
 
+    assert "the bakers' guild" in asked("Cora Fennel belongs to the bakers' guild. Ivo Lovage belongs to a guild.")
     assert "the Patched Bonnet" in asked("Cora Fennel sails the Patched Bonnet.")
     assert not any(words.startswith("A ") for words in asked("Scurvy is rare. Vitamin A prevents night blindness."))
     assert "the Rayleigh–Jeans" not in asked("Physicists knew the Rayleigh–Jeans law well.")

@@ -249,13 +249,15 @@ def _gaps(fact: Fact, rarity: dict[str, float]) -> tuple[Gap, ...]:
 
 
 def _runs(statement: str, avoid: set[str], rarity: dict[str, float]) -> Iterator[Span]:
-    """Stretches of neighbouring words worth asking for: alike in rarity, of at most MOST_ANSWER_WORDS words."""
+    """Stretches of neighbouring words worth asking for, of at most MOST_ANSWER_WORDS words: alike in rarity, or an
+    owner with what is owned (the bakers' guild)."""
     run: list[re.Match[str]] = []
     for match in [*WORD.finditer(statement), None]:
         word = match.group().casefold() if match else ""
         belongs = bool(match) and word not in _STOPWORDS and word not in avoid
-        touches = bool(run) and match is not None and statement[run[-1].end() : match.start()] == " "
-        fits = match is not None and belongs and touches and _alike(run[-1], match, rarity)
+        between = statement[run[-1].end() : match.start()] if run and match else ""
+        owns = between in {"' ", "’ "} or (between == " " and run[-1].group().endswith(("'s", "’s")))
+        fits = match is not None and belongs and (owns or (between == " " and _alike(run[-1], match, rarity)))
         if run and not (fits and len(run) < MOST_ANSWER_WORDS):
             yield run[0].start(), run[-1].end()
             run = []
