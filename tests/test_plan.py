@@ -10,6 +10,7 @@ from blasphemer.config import load_settings
 from blasphemer.dataset_processor import mix_replay
 from blasphemer.plan import (
     ITEMS_PER_STEP,
+    MOST_PROMPTS,
     answered_at_once,
     fitted,
     learning_rate,
@@ -70,7 +71,7 @@ def test_replay_is_the_share_of_items_that_was_asked_for() -> None:
 
 def test_without_anything_to_rehearse_the_study_items_still_come_as_often_as_planned() -> None:
     example = Example((1,) * 40, (True,) * 40)
-    made = plan_training([example] * 3000, 5, load_settings(["M"]), 256, has_gpu=False, rehearses=False)
+    made = plan_training([example] * 3000, 5, load_settings(["M", "--replay-prompts", "0"]), 256, has_gpu=False)
     assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 3 / 32))
     expected = plan(3000, 40)
     mixed = mix_replay([example] * 3000, [], expected, seed=0)
@@ -106,10 +107,11 @@ def test_the_plan_counts_what_it_was_given() -> None:
 
 
 def test_small_models_rehearse_more_and_answer_more_at_once() -> None:
-    for said, number, batch in ((), 16384, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
-        assert prompts_to_imagine(load_settings(["M", *said]), 3_000_000) == number
+    for said, number, batch in ((), 3000, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
+        assert prompts_to_imagine(load_settings(["M", *said]), 3_000_000, 1000) == number
         assert answered_at_once(load_settings(["M", *said]), 3_000_000) == batch
-    assert prompts_to_imagine(load_settings(["M"]), 7_000_000_000) == 2048
+    assert prompts_to_imagine(load_settings(["M"]), 7_000_000_000, 1000) == 2048
     assert answered_at_once(load_settings(["M"]), 7_000_000_000) == 128
-    assert prompts_to_imagine(load_settings(["M", "--replay-prompts", "0"]), 1) == 0
-    assert prompts_to_imagine(load_settings(["M", "--replay-share", "0"]), 1) == 0
+    assert prompts_to_imagine(load_settings(["M", "--replay-prompts", "0"]), 1, 1000) == 0
+    assert prompts_to_imagine(load_settings(["M"]), 1, 0) == 0
+    assert prompts_to_imagine(load_settings(["M"]), 1, 10**6) == MOST_PROMPTS

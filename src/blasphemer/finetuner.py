@@ -17,7 +17,7 @@ from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
 from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
-from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, StudyItem
+from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, Plan, StudyItem
 from blasphemer.study import write_study
 from blasphemer.wordings import borrow, find_wordings
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
@@ -51,8 +51,7 @@ def fine_tune(settings: Settings) -> int:
 
         # Show what is about to happen, and ask
         examples, validation = encode(lessons, model.tokenizer, longest), encode(held_out, model.tokenizer, longest)
-        rehearses = prompts_to_imagine(settings, model.parameters) > 0
-        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu, rehearses)
+        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
         run.save_json("plan.json", asdict(plan))
         previewed = _one_of_each(lessons, PREVIEWED)[:3]
         shown = [show_learnt(example, model.tokenizer) for example in encode(previewed, model.tokenizer, longest)]
@@ -63,7 +62,7 @@ def fine_tune(settings: Settings) -> int:
             return 0
 
         # What the model knows before: of the documents (nothing, we hope), and of everything else
-        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, settings))
+        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, plan, settings))
         rehearsed, remembered = retention.divide(recalled, settings.seed)
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, facts, model, settings))
         borrowed, repeats = exam.without_leaks(borrowed, questions, passages)
@@ -128,9 +127,9 @@ def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[Study
     return [next(item for item in items if item.kind == kind) for kind in kinds if any(i.kind == kind for i in items)]
 
 
-def _recall(model: LanguageModel, settings: Settings) -> list[StudyItem]:
+def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyItem]:
     """Prompts of the model's own making, with those of its answers that are worth keeping."""
-    number, seed = prompts_to_imagine(settings, model.parameters), settings.seed
+    number, seed = prompts_to_imagine(settings, model.parameters, plan.replay_items), settings.seed
     if not number:
         return []
     short = model.sample_prompts(number, retention.SHORT, seed)

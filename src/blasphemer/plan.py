@@ -17,22 +17,18 @@ ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token
 BATCH_WITHOUT_GPU = 8  # items: on two cores 1.2 times as fast as 4 or 16 with the demo model
 FEWEST_STEPS = 200
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
-SMALL_MODEL_BATCH, SMALL_MODEL_PROMPTS = 512, 16384
+SMALL_MODEL_BATCH = 512
+PROMPTS_PER_REPLAY_ITEM, MOST_PROMPTS = 3, 49_152  # of a small model: a third of its prompts are worth rehearsing
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
 RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo world (FINETUNING_DESIGN.md)
 
 
 def plan_training(
-    train: Sequence[Example],
-    validation_items: int,
-    settings: Settings,
-    hidden_size: int,
-    has_gpu: bool,
-    rehearses: bool = True,
+    train: Sequence[Example], validation_items: int, settings: Settings, hidden_size: int, has_gpu: bool
 ) -> Plan:
-    """The plan for these training examples on a model of `hidden_size`, with replay between them if it `rehearses`."""
+    """The plan for these training examples on a model of `hidden_size`."""
     batch, accumulation = _step_size(settings, has_gpu)
-    share = settings.replay_share if rehearses else 0.0
+    share = settings.replay_share if settings.replay_prompts else 0.0
     items_per_epoch = max(len(train), 1) / (1 - share)
     steps_per_epoch = items_per_epoch / (batch * accumulation)
     epochs = settings.chosen("num_train_epochs") or max(settings.num_train_epochs, FEWEST_STEPS / steps_per_epoch)
@@ -59,12 +55,15 @@ def answered_at_once(settings: Settings, parameters: int) -> int:
     return settings.chosen("batch_size") or (SMALL_MODEL_BATCH if parameters <= SMALL_MODEL else settings.batch_size)
 
 
-def prompts_to_imagine(settings: Settings, parameters: int) -> int:
-    """How many prompts to draw from a model, to rehearse what it knows and to ask it again."""
-    if not settings.replay_share:
-        return 0
-    is_unset = settings.chosen("replay_prompts") is None
-    return SMALL_MODEL_PROMPTS if is_unset and parameters <= SMALL_MODEL else settings.replay_prompts
+def prompts_to_imagine(settings: Settings, parameters: int, replay_items: int) -> int:
+    """How many prompts to draw from a model, to rehearse what it knows and to ask it again.
+
+    What is not rehearsed suffers, the more the longer the training: a small model is given something new to rehearse
+    as often as can be.
+    """
+    if not replay_items or settings.chosen("replay_prompts") is not None or parameters > SMALL_MODEL:
+        return settings.replay_prompts if replay_items else 0
+    return min(PROMPTS_PER_REPLAY_ITEM * replay_items, MOST_PROMPTS)
 
 
 def longest_item(settings: Settings, context: int) -> int:
