@@ -1,8 +1,8 @@
-"""One training with chosen settings on a run's material: `python -m benchmarks.sweep RUN EXAM KNOWN --lora-rank 8`.
+"""One training with chosen settings on a run's material: `python -m benchmarks.sweep RUN KNOWN --lora-rank 8`.
 
-RUN is the folder of a run that got at least as far as replay.jsonl; EXAM and KNOWN are .jsonl files with question and
-answer; all other flags are settings. Prints one line of a Markdown table: the settings, the shares right, the steps,
-the tokens. The stages before training are not done again.
+RUN is the folder of a run that was trained; KNOWN is a .jsonl file with questions and answers about what the model knew
+before; all other flags are settings. Prints one line of a Markdown table: the settings, the shares right of the run's
+exam and of KNOWN, the steps, the tokens. The stages before training are not done again.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from blasphemer import exam, lora_trainer, retention
 from blasphemer.config import load_settings
-from blasphemer.dataset_processor import encode, mix_replay
+from blasphemer.dataset_processor import encode, mix_replay, split_validation
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import plan_training
 from blasphemer.quiet import quiet_libraries
-from blasphemer.records import StudyItem, from_jsonl
+from blasphemer.records import ExamQuestion, Passage, StudyItem, from_jsonl
 from blasphemer.workspace import RunFolder
 
 
@@ -28,36 +29,45 @@ def main() -> None:
     chosen, flags = options()
     settings = load_settings([chosen.model, "--save-steps", "1000000", "--max-response-length", "40", *flags])
     model = load_model(settings)
-    study = encode(items(chosen.run / "study.jsonl"), model.tokenizer, model.context)
-    rehearsed, _ = retention.divide(items(chosen.run / "replay.jsonl"), settings.seed)
-    replay = encode(rehearsed, model.tokenizer, model.context)
-    plan = plan_training(study, 0, settings, model.hidden_size, model.has_gpu)
+    questions = from_jsonl(ExamQuestion, text_of(chosen.run / "exam.jsonl"))
+    passages = from_jsonl(Passage, text_of(chosen.run / "passages.jsonl"))
+    written, borrowed, recalled = (
+        from_jsonl(StudyItem, text_of(chosen.run / name)) for name in ("study.jsonl", "borrowed.jsonl", "replay.jsonl")
+    )
+    study, _ = exam.without_leaks(written, questions, passages)
+    examples = encode(
+        split_validation(study, settings.validation_split, settings.seed)[0], model.tokenizer, model.context
+    )
+    asked, _ = exam.without_leaks([] if chosen.no_borrowed else borrowed, questions, passages)
+    replay = encode(retention.divide(recalled, settings.seed)[0], model.tokenizer, model.context)
+    plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        mixed = mix_replay(study, replay, plan, settings.seed)
+        mixed = mix_replay([*examples, *encode(asked, model.tokenizer, model.context)], replay, plan, settings.seed)
         trained = replace(model, weights=lora_trainer.train(model, mixed, [], plan, settings, run))
         summary = lora_trainer.summary(run)
-    scores = [f"{share_right(trained, file):.1%}" for file in (chosen.exam, chosen.known)]
-    cells = [" ".join(flags) or "defaults", *scores, f"{plan.steps:,}", f"{summary['tokens']:,}"]
+    known = exam.read_exam_file(chosen.known, [])
+    name = " ".join([*(["no borrowed wordings"] if chosen.no_borrowed else []), *flags]) or "defaults"
+    cells = [name, share(trained, questions), share(trained, known), f"{plan.steps:,}", f"{summary['tokens']:,}"]
     sys.stdout.write(f"| {' | '.join(cells)} |\n")
 
 
-def items(file: Path) -> list[StudyItem]:
-    return from_jsonl(StudyItem, file.read_text(encoding="utf-8"))
+def text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
-def share_right(model: LanguageModel, file: Path) -> float:
-    questions = exam.read_exam_file(file, [])
+def share(model: LanguageModel, questions: Sequence[ExamQuestion]) -> str:
     marks = exam.grade(questions, model.answer([question.question for question in questions]))
-    return marks.correct / len(questions)
+    return f"{marks.correct / len(questions):.1%}"
 
 
 def options() -> tuple[argparse.Namespace, list[str]]:
     """What to train and ask, and the settings to try."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("run", "exam", "known"):
+    for name in ("run", "known"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--model", default="demo")
+    parser.add_argument("--no-borrowed", action="store_true", help="leave the borrowed wordings out")
     return parser.parse_known_args()
 
 
