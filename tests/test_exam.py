@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -301,13 +302,21 @@ def test_mcnemar_looks_only_at_what_changed() -> None:
     assert mcnemar(*paired(9, 1, same=0)) == mcnemar(*paired(9, 1, same=900))
 
 
-def test_a_gain_and_a_loss_need_a_direction_and_a_p_below_one_in_twenty() -> None:
+def test_a_gain_needs_a_direction_and_a_p_below_one_in_twenty() -> None:
     assert is_significant_gain(*paired(6, 0))
     assert not is_significant_gain(*paired(5, 0))
     assert not is_significant_gain(*paired(0, 6))
-    assert is_significant_loss(*paired(0, 6))
-    assert not is_significant_loss(*paired(6, 0))
-    assert not is_significant_loss(*paired(0, 5))
+
+
+def test_a_loss_counts_from_where_it_is_surely_more_than_three_in_a_hundred() -> None:
+    known = Marks((True,) * 200, ("a",) * 200)
+
+    def without(lost: int) -> Marks:
+        return replace(known, right=(False,) * lost + (True,) * (200 - lost))
+
+    assert not any(is_significant_loss(known, without(lost)) for lost in range(11))
+    assert all(is_significant_loss(known, without(lost)) for lost in (11, 12, 50, 200))
+    assert not is_significant_loss(without(50), known)
 
 
 def test_chance_alone_is_called_a_gain_at_most_one_time_in_forty() -> None:

@@ -145,7 +145,7 @@ class TrainingSettings(Section):
     """Layers that get an adapter, by name (q_proj, v_proj, ...), or all-linear for every linear layer."""
     learning_rate: float = Field(2e-4, gt=0, lt=1)
     """Peak learning rate; unless set, planned from the model's hidden size."""
-    loraplus_lr_ratio: float = Field(8.0, ge=1)
+    loraplus_lr_ratio: float = Field(1.0, ge=1)
     """How many times faster the adapter's B matrices learn than its A matrices (LoRA+), around learning_rate."""
     num_train_epochs: float = Field(3, gt=0)
     """Passes over the study material; unless set, more where the material is small."""

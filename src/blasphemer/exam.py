@@ -27,6 +27,7 @@ NEARLY = 0.5  # token F1
 LEAK_NGRAM = 8  # words
 LEAK_OVERLAP = 0.8  # of the words of two questions, as sets
 SIGNIFICANT = 0.05
+LOST = 0.03  # of what was known: the loss that is put up with
 
 
 # --- writing and reading ---------------------------------------------------------------------------------------------
@@ -224,4 +225,12 @@ def is_significant_gain(before: Marks, after: Marks) -> bool:
 
 
 def is_significant_loss(before: Marks, after: Marks) -> bool:
-    return after.correct < before.correct and mcnemar(before, after) < SIGNIFICANT
+    """Is more than LOST of what was right now wrong, beyond chance (exact binomial)?
+
+    For retention, where the answers before are right by definition: each change of words is a loss and none a gain, so
+    that a few of them are not yet a forgetting.
+    """
+    asked = before.correct
+    lost = sum(then and not now for then, now in zip(before.right, after.right, strict=True))
+    tail = sum(math.comb(asked, k) * LOST**k * (1 - LOST) ** (asked - k) for k in range(lost, asked + 1))
+    return lost > 0 and tail < SIGNIFICANT
