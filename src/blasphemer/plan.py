@@ -14,7 +14,7 @@ from blasphemer.config import Settings
 from blasphemer.records import Example, Plan
 
 ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
-BATCH_WITHOUT_GPU = 8  # items: on two cores 1.2 times as fast as 4 or 16 with the demo model
+BATCH_WITHOUT_GPU = 8  # items: with few cores and small models faster than 4 or 16
 FEWEST_STEPS = 200
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
