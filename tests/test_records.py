@@ -43,7 +43,7 @@ EVERY: tuple[Any, ...] = (
         HARD,
     ),
     Example((1, 2, 3), (False, True, True)),
-    Plan(1, 2, 3, 4, 5, 6, 7, 8.5, 9, 1e-4),
+    Plan(1, 2, 3, 4, 5, 6, 7.5, 8, 1e-4),
     Marks((True, False), (HARD, "")),
     Rate(8, 10, 0.8, (0.49, 0.94)),
 )
