@@ -37,7 +37,7 @@ def find_wordings(recalled: Sequence[StudyItem]) -> list[str]:
             and max(len(prompt.split()), len(answer.split())) <= MOST_WORDS
         ):
             used.setdefault(prompt.replace(names[0], NAME), set()).add(names[0])
-    return [wording for wording, names in used.items() if len(names) >= FEWEST_NAMES and NAME not in names]
+    return [wording for wording, names in used.items() if len(names) >= FEWEST_NAMES and wording.count(NAME) == 1]
 
 
 def borrow(wordings: Sequence[str], facts: Sequence[Fact], likelihoods: Likelihoods, seed: int) -> list[StudyItem]:
