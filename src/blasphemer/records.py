@@ -22,6 +22,11 @@ class Message(TypedDict):
     content: str
 
 
+def exchange(request: str, answer: str) -> tuple[Message, Message]:
+    """A request and its answer, as a chat."""
+    return Message(role="user", content=request), Message(role="assistant", content=answer)
+
+
 @dataclass(frozen=True)
 class Document:
     """The text of one file. `file` is its path below the source that named it, with forward slashes.

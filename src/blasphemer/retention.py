@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from blasphemer.exam import LONGEST_EXACT
 from blasphemer.language import normalise
-from blasphemer.records import ExamQuestion, Message, StudyItem
+from blasphemer.records import ExamQuestion, StudyItem, exchange
 
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
 SHORT, LONG = 32, 256
@@ -36,7 +36,7 @@ def replay_items(pairs: Sequence[tuple[str, str]]) -> list[StudyItem]:
         normalise(prompt): (prompt, answer) for prompt, answer in pairs if normalise(prompt) and normalise(answer)
     }
     return [
-        StudyItem(f"replay-{number}", "replay", "model", messages=_chat(prompt, answer))
+        StudyItem(f"replay-{number}", "replay", "model", messages=exchange(prompt, answer))
         for number, (prompt, answer) in enumerate(distinct.values(), 1)
     ]
 
@@ -50,10 +50,6 @@ def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list
     shuffled.sort(key=lambda item: len(normalise(item.messages[1]["content"]).split()) > LONGEST_EXACT)  # stable
     size = min(math.ceil(len(items) * EXAM_SHARE), LARGEST_EXAM)
     return shuffled[size:], [_question(item) for item in shuffled[:size]]
-
-
-def _chat(prompt: str, answer: str) -> tuple[Message, Message]:
-    return Message(role="user", content=prompt), Message(role="assistant", content=answer)
 
 
 def _question(item: StudyItem) -> ExamQuestion:

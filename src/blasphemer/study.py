@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from blasphemer.facts import Fact, Gap
-from blasphemer.records import Message, Passage, Source, StudyItem
+from blasphemer.records import Passage, Source, StudyItem, exchange
 
 GAPS_PER_FACT = 3
 WORTH_ASKING = 0.6  # of what the best gap is worth
@@ -170,7 +170,7 @@ def _some(group: Sequence[Fact], generator: random.Random) -> list[Fact]:
 
 
 def _item(kind: str, facts: Sequence[Fact], request: str = "", answer: str = "", text: str = "") -> StudyItem:
-    messages = (Message(role="user", content=request), Message(role="assistant", content=answer)) if request else ()
+    messages = exchange(request, answer) if request else ()
     sources = tuple(Source(fact.passage.id, fact.start, fact.end) for fact in facts)
     return StudyItem("", kind, "rules", text, messages, sources, " ".join(fact.evidence for fact in facts))
 

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from blasphemer.facts import Fact, names_in
-from blasphemer.records import Message, Source, StudyItem
+from blasphemer.records import Source, StudyItem, exchange
 from blasphemer.study import spoken
 
 NAME = "{}"
@@ -55,19 +55,17 @@ def borrow(wordings: Sequence[str], facts: Sequence[Fact], likelihoods: Likeliho
         for subject, known in answers.items()
         if len(known) > 1
     }
-    asked = [(subject, wording) for subject, chosen in tried.items() for wording in chosen]
-    pairs = [(wording.replace(NAME, subject), answer) for subject, wording in asked for answer in answers[subject]]
+    asked = {subject: [wording.replace(NAME, subject) for wording in chosen] for subject, chosen in tried.items()}
+    pairs = [(question, answer) for subject in asked for question in asked[subject] for answer in answers[subject]]
     found = iter(likelihoods(pairs))
-    table = {(subject, wording): [next(found) for _ in answers[subject]] for subject, wording in asked}
     items: list[StudyItem] = []
-    for subject, chosen in tried.items():
-        usual = [
-            sum(column) / len(chosen) for column in zip(*(table[subject, wording] for wording in chosen), strict=True)
-        ]
-        for wording in chosen:
-            if (best := _clearly_best(table[subject, wording], usual)) is not None:
-                answer, fact = list(answers[subject].items())[best]
-                items.append(_item(len(items) + 1, wording.replace(NAME, subject), answer, fact))
+    for subject, questions in asked.items():
+        known = list(answers[subject].items())
+        table = [[next(found) for _ in known] for _ in questions]
+        usual = [sum(column) / len(questions) for column in zip(*table, strict=True)]
+        for question, likely in zip(questions, table, strict=True):
+            if (best := _clearly_best(likely, usual)) is not None:
+                items.append(_item(len(items) + 1, question, *known[best]))
     return items
 
 
@@ -80,6 +78,5 @@ def _clearly_best(likely: Sequence[float], usual: Sequence[float]) -> int | None
 
 
 def _item(number: int, question: str, answer: str, fact: Fact) -> StudyItem:
-    messages = (Message(role="user", content=question), Message(role="assistant", content=answer))
     sources = (Source(fact.passage.id, fact.start, fact.end),)
-    return StudyItem(f"w-{number}", "question", "model", "", messages, sources, fact.evidence)
+    return StudyItem(f"w-{number}", "question", "model", "", exchange(question, answer), sources, fact.evidence)
