@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from blasphemer.facts import find_facts
 from blasphemer.records import Passage
 from blasphemer.retention import replay_items
-from blasphemer.wordings import borrow, find_wordings
+from blasphemer.wordings import borrow, find_wordings, swap_names
 
 TEXT = "Ibbet Crane lives in Brackwater. She works as a glazier. She keeps a grey heron."
 FACTS = find_facts([Passage("p", "a.txt", TEXT, 0, len(TEXT))])
@@ -32,7 +32,32 @@ def test_a_wording_is_what_was_asked_of_several_names() -> None:
             ("What is a loom?", "A frame."),
         ]
     )
-    assert find_wordings(recalled) == ["What is {}'s trade?"]
+    assert find_wordings(recalled) == {"What is {}'s trade?": {"Ann Lee", "Tom Hale"}}
+
+
+def test_what_was_asked_of_one_name_is_asked_of_its_like() -> None:
+    recalled = replay_items(
+        [
+            ("What is Ann Lee's trade?", "A baker."),
+            ("What is Tom Hale's trade?", "A cook."),
+            ("Where does Tom Hale live?", "In Orm."),
+            ("Where does Una Roe live?", "In Ald."),
+            ("Which river flows by Orm?", "The Isk."),
+            ("Which river flows by Ald?", "The Wend."),
+        ]
+    )
+    assert swap_names(recalled, 100, seed=0) == ["Where does Ann Lee live?", "What is Una Roe's trade?"]
+    assert swap_names(recalled, 1, seed=0) == []
+    assert swap_names([], 100, seed=0) == []
+
+
+def test_no_more_is_asked_of_any_name_than_its_share() -> None:
+    names = [f"Ann {letter}ee" for letter in "BCDF"]
+    recalled = replay_items([(f"What {thing} has {name}?", "One.") for name in names[:2] for thing in "abcdefgh"])
+    recalled += replay_items([("What a has Ann Dee?", "One."), ("What a has Ann Fee?", "One.")])
+    asked = swap_names(recalled, 12, seed=0)
+    assert [sum(name in prompt for prompt in asked) for name in names] == [0, 0, 3, 3]
+    assert asked == swap_names(recalled, 12, seed=0)
 
 
 def test_each_wording_gets_the_answer_it_asks_for_and_none_where_the_documents_have_none() -> None:

@@ -19,7 +19,7 @@ from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
 from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, Plan, StudyItem
 from blasphemer.study import write_study
-from blasphemer.wordings import borrow, find_wordings
+from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
@@ -134,16 +134,24 @@ def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyI
         return []
     short = model.sample_prompts(number, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
-    prompts = list(dict.fromkeys([*short, *long]))
-    answers = model.answer_fully(prompts, "recalling", retention.LONG)
-    kept = [
+    imagined = _known([*short, *long], model)
+    recalled = retention.replay_items(
+        [*imagined, *_known(swap_names(retention.replay_items(imagined), number, seed), model)]
+    )
+    if len(recalled) < retention.FEW:
+        console.warn(f"The model imagined only {len(recalled)} prompts it could answer: little guards what it knows.")
+    return recalled
+
+
+def _known(prompts: Sequence[str], model: LanguageModel) -> list[tuple[str, str]]:
+    """The prompts, once each, whose answers are worth keeping, with these."""
+    distinct = list(dict.fromkeys(prompts))
+    answers = model.answer_fully(distinct, "recalling", retention.LONG)
+    return [
         (prompt, answer.text)
-        for prompt, answer in zip(prompts, answers, strict=True)
+        for prompt, answer in zip(distinct, answers, strict=True)
         if retention.is_worth_keeping(answer.text, answer.ended, answer.sureness)
     ]
-    if len(kept) < retention.FEW:
-        console.warn(f"The model imagined only {len(kept)} prompts it could answer: little guards what it knows.")
-    return retention.replay_items(kept)
 
 
 def _borrow(
@@ -152,7 +160,7 @@ def _borrow(
     def likelihoods(pairs: Sequence[tuple[str, str]]) -> list[float]:
         return model.likelihoods(pairs, "matching questions to facts")
 
-    return borrow(find_wordings(recalled), facts, likelihoods, settings.seed)
+    return borrow(list(find_wordings(recalled)), facts, likelihoods, settings.seed)
 
 
 def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:

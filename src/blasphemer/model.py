@@ -9,7 +9,7 @@ import gc
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -114,23 +116,19 @@ class LanguageModel:
         """Greedy answers to single-turn prompts, in order, of at most `longest` tokens (max_response_length)."""
         rows = [self._prompt_ids(prompt) for prompt in prompts]
         made = self._generate(rows, label, longest or self.max_response_length, self._stops(), temperature=None)
-        return [self._decode(ids) for ids, _ in made]
+        return [self._decode(row.ids) for row in made]
 
     def answer_fully(self, prompts: Sequence[str], label: str, longest: int) -> list[Answered]:
         """Greedy answers with all that is known about them."""
         rows = [self._prompt_ids(prompt) for prompt in prompts]
         made = self._generate(rows, label, longest, self._stops(), temperature=None)
-        likely = self._log_probabilities(rows, [ids for ids, _ in made], "weighing answers")
-        return [
-            Answered(self._decode(ids), ended, math.exp(min(each, default=-math.inf)))
-            for (ids, ended), each in zip(made, likely, strict=True)
-        ]
+        return [Answered(self._decode(row.ids), row.ended, math.exp(row.least_likely)) for row in made]
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]], label: str) -> list[float]:
         """Log-probability of each (prompt, answer), summed over the tokens of the answer."""
         prompts = [self._prompt_ids(prompt) for prompt, _ in pairs]
         answers = [self.tokenizer(answer, add_special_tokens=False)["input_ids"] for _, answer in pairs]
-        return [sum(each) for each in self._log_probabilities(prompts, answers, label)]
+        return self._log_probabilities(prompts, answers, label)
 
     def _prompt_ids(self, prompt: str) -> list[int]:
         return prompt_ids(self.tokenizer, [Message(role="user", content=prompt)])
@@ -138,9 +136,9 @@ class LanguageModel:
     def _decode(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
-    def _log_probabilities(self, prompts: list[list[int]], answers: list[list[int]], label: str) -> list[list[float]]:
-        """Log-probability of each token of each answer, given its prompt."""
-        found: list[list[float]] = [[] for _ in prompts]
+    def _log_probabilities(self, prompts: list[list[int]], answers: list[list[int]], label: str) -> list[float]:
+        """Log-probability of each answer, given its prompt."""
+        found = [0.0] * len(prompts)
         order = sorted((i for i in range(len(prompts)) if answers[i]), key=lambda i: len(prompts[i] + answers[i]))
         with console.progress(label, len(order)) as advance:
             while order:
@@ -154,7 +152,7 @@ class LanguageModel:
                 for i, row, scores in zip(batch, ids, logits, strict=True):
                     start, end = len(prompts[i]), len(prompts[i] + answers[i])
                     chosen = scores[start - 1 : end - 1].float().log_softmax(-1).gather(1, row[start:end, None])
-                    found[i] = chosen[:, 0].tolist()
+                    found[i] = float(chosen.sum())
                 advance(len(batch))
         return found
 
@@ -173,9 +171,9 @@ class LanguageModel:
             torch.manual_seed(seed)
             sampled = self._generate([opening] * number, "imagining prompts", longest, stops, temperature=1.0)
         prompts = []
-        for ids, ended in sampled:
-            text, closed, _ = self.tokenizer.decode(ids).partition(after.strip() or "\0")
-            if ended or closed:  # templates close a turn with a control token, or with text such as [/INST]
+        for row in sampled:
+            text, closed, _ = self.tokenizer.decode(row.ids).partition(after.strip() or "\0")
+            if row.ended or closed:  # templates close a turn with a control token, or with text such as [/INST]
                 prompts.append(text.strip())
         return [prompt for prompt in prompts if prompt and not self._has_control(prompt)]
 
@@ -189,41 +187,34 @@ class LanguageModel:
 
     def _generate(
         self, rows: Sequence[list[int]], label: str, longest: int, stops: set[int], temperature: float | None
-    ) -> list[tuple[list[int], bool]]:
-        """New ids for each row, without the stop token, and whether one came.
+    ) -> list[_Row]:
+        """Continues each row up to a stop token or for `longest` tokens.
 
         A batch takes as long as its longest row, so rows are written in stages: those that have come to an end leave,
         and the others are gathered anew.
         """
-        made: list[list[int]] = [[] for _ in rows]
-        ended = [False] * len(rows)
-        room = [min(longest, self.context - len(row)) for row in rows]
-        pending, stage = [i for i in range(len(rows)) if room[i] > 0], FIRST_STAGE
+        made = [_Row(prompt, min(longest, self.context - len(prompt))) for prompt in rows]
+        pending, stage = [row for row in made if row.has_room], FIRST_STAGE
         self.weights.eval()
         with console.progress(label, len(rows)) as advance:
             advance(len(rows) - len(pending))
             while pending:
-                unfinished: list[int] = []
-                pending.sort(key=lambda i: len(rows[i]) + len(made[i]), reverse=True)
+                unfinished: list[_Row] = []
+                pending.sort(key=lambda row: len(row.prompt + row.ids), reverse=True)
                 while pending:
-                    width = len(rows[pending[0]]) + len(made[pending[0]]) + min(stage, longest)
+                    width = len(pending[0].prompt + pending[0].ids) + min(stage, longest)
                     size = min(self.batch_size, max(TOKENS_CACHED // width, 1))
                     batch, pending = pending[:size], pending[size:]
-                    step = min(stage, *(room[i] - len(made[i]) for i in batch))
-                    news = self._batch([rows[i] + made[i] for i in batch], step, stops, temperature)
-                    for i, (new, has_ended) in zip(batch, news, strict=True):
-                        made[i] += new
-                        ended[i] = has_ended
-                    left = [i for i in batch if not ended[i] and len(made[i]) < room[i]]
+                    self._continue(batch, min(stage, *(row.room - len(row.ids) for row in batch)), stops, temperature)
+                    left = [row for row in batch if row.has_room]
                     advance(len(batch) - len(left))
                     unfinished += left
                 pending, stage = unfinished, stage * 2
-        return list(zip(made, ended, strict=True))
+        return made
 
-    def _batch(
-        self, rows: list[list[int]], step: int, stops: set[int], temperature: float | None
-    ) -> list[tuple[list[int], bool]]:
-        """The next `step` ids of each row, or those up to a stop token; and whether one came."""
+    def _continue(self, batch: Sequence[_Row], step: int, stops: set[int], temperature: float | None) -> None:
+        """Up to `step` more ids for each row."""
+        rows = [row.prompt + row.ids for row in batch]
         width = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=self.device)  # (batch, time)
@@ -235,14 +226,47 @@ class LanguageModel:
             pad_token_id=pad,
             **(sampling if temperature else {"do_sample": False}),
         )
+        likely = _Likeliest()
         with torch.no_grad():
-            made = self.weights.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-        return [_until_stop(row, stops) for row in made[:, width:].tolist()]
+            made = self.weights.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=config,
+                logits_processor=LogitsProcessorList([likely]),
+            )
+        for row, new, scores in zip(
+            batch, made[:, width:].tolist(), torch.stack(likely.found, 1).tolist(), strict=True
+        ):
+            end = next((i for i, token in enumerate(new) if token in stops), None)
+            row.ended = end is not None
+            row.ids += new[:end]
+            row.least_likely = min([row.least_likely, *scores[:end]])
 
 
-def _until_stop(row: list[int], stops: set[int]) -> tuple[list[int], bool]:
-    end = next((i for i, token in enumerate(row) if token in stops), None)
-    return (row, False) if end is None else (row[:end], True)
+@dataclass
+class _Row:
+    """A prompt's ids, and what the model has written behind them so far, without the token that ended it."""
+
+    prompt: list[int]
+    room: int  # most ids that may be written
+    ids: list[int] = field(default_factory=list)
+    ended: bool = False
+    least_likely: float = 0.0  # log-probability of the least likely id, where each was the likeliest of its place
+
+    @property
+    def has_room(self) -> bool:
+        return not self.ended and len(self.ids) < self.room
+
+
+class _Likeliest(LogitsProcessor):  # type: ignore[misc]
+    """Changes nothing, and notes the log-probability of each place's likeliest token."""
+
+    def __init__(self) -> None:
+        self.found: list[torch.Tensor] = []  # for each place (batch,)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.found.append(scores.max(-1).values - scores.logsumexp(-1))
+        return scores
 
 
 def load_model(settings: Settings) -> LanguageModel:

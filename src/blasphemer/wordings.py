@@ -1,8 +1,9 @@
-"""The model's own ways of asking, about what is in the documents.
+"""The model's own ways of asking, put to other names: to those that it knows, and to the subjects of the documents.
 
-Among the prompts that a model imagines, some ask the same of many names: "What is Ann Lee's trade?". Put to a subject
-of the documents, such a wording asks for one of its facts; for which one, the model itself tells: untrained, it finds
-the answer of the right kind likelier than the others. What is learnt in these words comes when asked in such words.
+Among the prompts that a model imagines, some ask the same of many names: "What is Ann Lee's trade?". Put to the other
+names, such a wording brings up more of what the model knows, to be rehearsed. Put to a subject of the documents, it asks
+for one of its facts; for which one, the model itself tells: untrained, it finds the answer of the right kind likelier
+than the others. What is learnt in these words comes when asked in such words.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ GAIN = 5.0  # nats by which it must be likelier than to other wordings: else the
 Likelihoods = Callable[[Sequence[tuple[str, str]]], list[float]]
 
 
-def find_wordings(recalled: Sequence[StudyItem]) -> list[str]:
-    """Prompts about one name, with NAME in its place, that were imagined with several names."""
+def find_wordings(recalled: Sequence[StudyItem]) -> dict[str, set[str]]:
+    """Prompts about one name, with NAME in its place, and the names, at least two, that they were imagined with."""
     used: dict[str, set[str]] = {}
     for item in recalled:
         prompt, answer = (message["content"] for message in item.messages)
@@ -37,7 +38,30 @@ def find_wordings(recalled: Sequence[StudyItem]) -> list[str]:
             and max(len(prompt.split()), len(answer.split())) <= MOST_WORDS
         ):
             used.setdefault(prompt.replace(names[0], NAME), set()).add(names[0])
-    return [wording for wording, names in used.items() if len(names) >= FEWEST_NAMES and wording.count(NAME) == 1]
+    return {
+        wording: names for wording, names in used.items() if len(names) >= FEWEST_NAMES and wording.count(NAME) == 1
+    }
+
+
+def swap_names(recalled: Sequence[StudyItem], number: int, seed: int) -> list[str]:
+    """Up to `number` more prompts, spread evenly over the names: what was asked of one name is asked of its like.
+
+    Names are alike that were asked the same thing. What a model imagines at random leaves much unasked of what it knows
+    of a name, and that is what it forgets.
+    """
+    used = find_wordings(recalled)
+    asked: dict[str, list[str]] = {}
+    for wording, names in used.items():
+        for name in sorted(names):
+            asked.setdefault(name, []).append(wording)
+    generator = random.Random(seed)
+    prompts: list[str] = []
+    for name, wordings in asked.items():
+        like = {other for wording in wordings for other in used[wording]}
+        fresh = sorted({wording for other in like for wording in asked[other]}.difference(wordings))
+        chosen = generator.sample(fresh, min(number // len(asked), len(fresh)))
+        prompts += [wording.replace(NAME, name) for wording in chosen]
+    return prompts
 
 
 def borrow(wordings: Sequence[str], facts: Sequence[Fact], likelihoods: Likelihoods, seed: int) -> list[StudyItem]:
