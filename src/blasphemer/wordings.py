@@ -1,9 +1,9 @@
 """The model's own ways of asking, put to other names: to those that it knows, and to the subjects of the documents.
 
 Among the prompts that a model imagines, some ask the same of many names: "What is Ann Lee's trade?". Put to the other
-names, such a wording brings up more of what the model knows, to be rehearsed. Put to a subject of the documents, it asks
-for one of its facts; for which one, the model itself tells: untrained, it finds the answer of the right kind likelier
-than the others. What is learnt in these words comes when asked in such words.
+names, such a wording brings up more of what the model knows, to be rehearsed. Put to a subject of the documents, it
+asks for one of its facts; for which one, the model itself tells: untrained, it finds the answer of the right kind
+likelier than the others. What is learnt in these words comes when asked in such words.
 """
 
 from __future__ import annotations
