@@ -53,4 +53,4 @@ def demo_run(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def demo_command(documents: Path, folder: Path) -> list[str]:
     words = ["demo", "--fine-tune-only", "--fine-tune-dataset", str(documents), "--finetuning-output-dir", str(folder)]
-    return [*words, "--yes", "--replay-prompts", "384", "--num-train-epochs", "25"]
+    return [*words, "--yes"]

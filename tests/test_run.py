@@ -45,8 +45,8 @@ def test_the_demo_model_learns_the_documents_and_keeps_what_it_knew(demo_run: Pa
     assert knowledge["before"]["rate"] <= 0.1
     assert knowledge["after"]["rate"] >= 0.75
     assert knowledge["p_value"] < 0.05
-    assert retention["before"]["total"] >= 10
-    assert retention["after"]["rate"] >= retention["before"]["rate"] - 0.15
+    assert retention["before"]["total"] >= 100
+    assert retention["after"]["rate"] >= retention["before"]["rate"] - 0.05
     assert scores["training"]["loss_last"] < scores["training"]["loss_first"]
 
 
