@@ -15,7 +15,7 @@ from blasphemer.records import Example, Plan
 
 ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
 BATCH_WITHOUT_GPU = 8  # items: with few cores and small models faster than 4 or 16
-EPOCHS, FEWEST_STEPS = 5, 200
+FEWEST_STEPS = 200
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
 PROMPTS_PER_REPLAY_ITEM, MOST_PROMPTS = 2, 32_768  # of a small model: a third of its prompts are worth rehearsing
@@ -31,7 +31,7 @@ def plan_training(
     share = settings.replay_share if settings.replay_prompts else 0.0
     items_per_epoch = max(len(train), 1) / (1 - share)
     steps_per_epoch = items_per_epoch / (batch * accumulation)
-    epochs = settings.chosen("num_train_epochs") or max(EPOCHS, FEWEST_STEPS / steps_per_epoch)
+    epochs = settings.chosen("num_train_epochs") or max(settings.num_train_epochs, FEWEST_STEPS / steps_per_epoch)
     return Plan(
         study_items=len(train),
         study_tokens=sum(len(example.ids) for example in train),
