@@ -17,7 +17,7 @@ from blasphemer.records import ExamQuestion, StudyItem, exchange
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
 SHORT, LONG = 32, 256
 SHORT_PER_LONG = 64
-SURE = 0.7  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping
+SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping
 LARGEST_EXAM = 200
 FEW = 100  # pairs, of which 20 would be asked: too few to tell what is lost
 EXAM_SHARE = 0.2  # of the pairs
