@@ -96,7 +96,13 @@ def confirm(question: str, setting: str, answered: bool) -> bool:
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Advance]:
-    """Show how far a long piece of work is. The block calls `advance(done=1, note="")` as it goes."""
+    """Show how far a long piece of work is. The block calls `advance(done=1, note="")` as it goes.
+
+    Work without a label is part of other work that is shown, and is not.
+    """
+    if not label:
+        yield lambda done=1, note="": None
+        return
     console = _console(stderr=True)
     with (_bar if console.is_terminal else _lines)(label, total) as advance:
         yield advance

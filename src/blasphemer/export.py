@@ -25,6 +25,7 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 PROOF = "verified.json"
+ABLITERATION = "abliteration"
 
 Rows = Sequence[Sequence[int]]
 Logits = list[torch.Tensor]
@@ -38,15 +39,33 @@ def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunF
     wanted, base = _with_and_without(trained, rows)
     with run.writing("adapter") as folder:
         trained.save_pretrained(str(folder))
+        if run.has(ABLITERATION):
+            _join(model, run.path / ABLITERATION, folder)
         _copy_tokenizer(model, folder)
         _write_card(folder, model, "LoRA adapter")
         _require_weights(folder / "adapter_model.safetensors")
-        trained.load_adapter(str(folder), adapter_name="read_back")
-        trained.set_adapter("read_back")
-        found = _logits(trained, rows)
-        trained.set_adapter("default")
-        trained.delete_adapter("read_back")
+        found = _logits(PeftModel.from_pretrained(model.load(), str(folder)), rows)
         _prove(folder, "adapter", found, wanted, base, model.dtype)
+
+
+def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
+    """Make the knowledge adapter in `folder`, trained on the abliterated model, one for the original: both in one.
+
+    Their ranks add up, and nothing is approximated. The abliteration goes first: PEFT takes its scale for both.
+    """
+    stack: Any = PeftModel.from_pretrained(model.load(), str(abliteration), adapter_name="abliteration")
+    stack.load_adapter(str(folder), adapter_name="knowledge")
+    stack.add_weighted_adapter(["abliteration", "knowledge"], [1.0, 1.0], "joined", combination_type="cat")
+    shutil.rmtree(folder)
+    stack.save_pretrained(str(folder.with_suffix(".joined")), selected_adapters=["joined"])
+    (folder.with_suffix(".joined") / "joined").replace(folder)
+    shutil.rmtree(folder.with_suffix(".joined"))
+
+
+def abliterated(model: LanguageModel, run: RunFolder) -> LanguageModel:
+    """The model with the abliteration in its weights, to train on."""
+    stack: Any = PeftModel.from_pretrained(model.load(), str(run.path / ABLITERATION))
+    return replace(model, weights=stack.merge_and_unload())
 
 
 def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from blasphemer import console, exam, export, lora_trainer, report, retention
+from blasphemer import abliteration, console, exam, export, lora_trainer, report, retention
 from blasphemer.config import Settings
 from blasphemer.dataset_processor import account, encode, mix_replay, show_learnt, split_passages, split_validation
 from blasphemer.errors import SourceError
@@ -17,7 +17,8 @@ from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
 from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
-from blasphemer.records import Document, ExamQuestion, LedgerEntry, Marks, Passage, Plan, StudyItem
+from blasphemer.records import Conduct, Document, ExamQuestion, LedgerEntry, Marks, Passage, Plan, StudyItem
+from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
 from blasphemer.study import write_study
 from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
@@ -61,8 +62,17 @@ def fine_tune(settings: Settings) -> int:
         if not run.has("replay.jsonl") and not console.confirm("Continue?", "--yes", settings.yes):
             return 0
 
+        # Take the refusals away
+        judge = None if settings.fine_tune_only else _judge(model, settings, run)
+        if judge:
+            refused = sum(_conduct(run, "original", judge, model).refused)
+            if not run.has("abliteration"):
+                abliteration.abliterate(model, judge, refused, settings, run)
+            model = export.abliterated(model, run)
+            _conduct(run, "abliterated", judge, model)
+
         # What the model knows before: of the documents (nothing, we hope), and of everything else
-        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, plan, settings))
+        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, plan, judge, settings))
         rehearsed, remembered = retention.divide(recalled, settings.seed)
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, facts, model, settings))
         borrowed, repeats = exam.without_leaks(borrowed, questions, passages)
@@ -86,14 +96,16 @@ def fine_tune(settings: Settings) -> int:
         if settings.test_after_training:
             result = export.load_result(run, model, "merged" if settings.merge_lora else "adapter")
             after, knows = _sit(run, "after", questions, result), _sit(run, "retention_after", remembered, result)
-        results = report.Results(before, after, open_book, knew, knows)
+            if judge:
+                _conduct(run, "fine_tuned", judge, result)
+        results = report.Results(before, after, open_book, knew, knows, _conducts(run))
         used = report.coverage(ledger, len(facts), [*study, *borrowed], len(leaks) + len(repeats))
         run.save_json(
             "scorecard.json", report.scorecard(results, lora_trainer.summary(run), used, export.artifacts(run))
         )
         report.show(results)
         console.say(f"Everything is in {run.path}")
-        return 0 if after is None or (results.has_gained and not results.has_forgotten) else 3
+        return 0 if after is None or (results.has_gained and not results.has_lost) else 3
 
 
 def _split(documents: Sequence[Document], model: LanguageModel, longest: int, settings: Settings) -> list[Passage]:
@@ -127,14 +139,32 @@ def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[Study
     return [next(item for item in items if item.kind == kind) for kind in kinds if any(i.kind == kind for i in items)]
 
 
-def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyItem]:
-    """Prompts of the model's own making, with those of its answers that are worth keeping."""
+def _judge(model: LanguageModel, settings: Settings, run: RunFolder) -> Judge:
+    """Who judges refusals in this run: the prompts are kept in its folder, the original is `model`."""
+    prompts = run.json("prompts.json", lambda: read_prompt_sets(settings))
+    prefix = run.json("prefix.json", lambda: common_prefix(model, prompts, settings))
+    return judge_for(model, prompts, prefix, settings)
+
+
+def _conduct(run: RunFolder, name: str, judge: Judge, model: LanguageModel) -> Conduct:
+    return run.records(f"marks/conduct_{name}.jsonl", Conduct, lambda: [judge.conduct(model, f"refusals ({name})")])[0]
+
+
+def _conducts(run: RunFolder) -> dict[str, Conduct]:
+    """How the model behaved at each stage at which it was judged."""
+    names = [name for name in report.STAGES if run.has(f"marks/conduct_{name}.jsonl")]
+    return {name: run.records(f"marks/conduct_{name}.jsonl", Conduct, list)[0] for name in names}
+
+
+def _recall(model: LanguageModel, plan: Plan, judge: Judge | None, settings: Settings) -> list[StudyItem]:
+    """Prompts of the model's own making, and those of the abliteration, with answers that are worth keeping."""
     number, seed = prompts_to_imagine(settings, model.parameters, plan.replay_items), settings.seed
     if not number:
         return []
     short = model.sample_prompts(number, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
-    imagined = _known([*short, *long], model)
+    both_kinds = [*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]] if judge else []
+    imagined = _known([*short, *long, *both_kinds], model)
     recalled = retention.replay_items(
         [*imagined, *_known(swap_names(retention.replay_items(imagined), number, seed), model)]
     )

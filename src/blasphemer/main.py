@@ -13,7 +13,6 @@ from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, Usage
 from blasphemer.workspace import is_full_disk, run_path
 
 NO_MODEL = "Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE"
-NO_ABLITERATION = "Abliteration is not part of this version: add --fine-tune-only to fine-tune the model as it is."
 NO_DOCUMENTS = "Which documents? Give a file or folder with --fine-tune-dataset SOURCE."
 
 
@@ -48,8 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _act(settings: Settings) -> int:
     if not settings.model:
         raise UsageError(NO_MODEL)
-    if not settings.fine_tune_only:
-        raise UsageError(NO_ABLITERATION)
     if not settings.fine_tune_dataset:
         raise UsageError(NO_DOCUMENTS)
     from blasphemer.finetuner import fine_tune  # here, so that --help loads no torch

@@ -112,9 +112,19 @@ class LanguageModel:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def answer(self, prompts: Sequence[str], label: str = "answering", longest: int | None = None) -> list[str]:
-        """Greedy answers to single-turn prompts, in order, of at most `longest` tokens (max_response_length)."""
-        rows = [self._prompt_ids(prompt) for prompt in prompts]
+    def answer(
+        self,
+        prompts: Sequence[str],
+        label: str = "answering",
+        longest: int | None = None,
+        system: str = "",
+        prefix: str = "",
+    ) -> list[str]:
+        """Greedy answers to single-turn prompts, in order, of at most `longest` tokens (max_response_length).
+
+        `prefix` is what every answer is made to begin with; it is not given back.
+        """
+        rows = [self._prompt_ids(prompt, system, prefix) for prompt in prompts]
         made = self._generate(rows, label, longest or self.max_response_length, self._stops(), temperature=None)
         return [self._decode(row.ids) for row in made]
 
@@ -130,8 +140,20 @@ class LanguageModel:
         answers = [self.tokenizer(answer, add_special_tokens=False)["input_ids"] for _, answer in pairs]
         return self._log_probabilities(prompts, answers, label)
 
-    def _prompt_ids(self, prompt: str) -> list[int]:
-        return prompt_ids(self.tokenizer, [Message(role="user", content=prompt)])
+    def first_tokens(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> torch.Tensor:
+        """Log-probabilities of the first token of the answer to each prompt: (prompts, vocab), float32, on the CPU."""
+        found = []
+        for prompt in prompts:
+            ids = torch.tensor([self._prompt_ids(prompt, system, prefix)], device=self.device)  # (1, time)
+            with torch.no_grad():
+                logits = self.weights(input_ids=ids, use_cache=False, logits_to_keep=1).logits
+            found.append(logits[0, -1].float().log_softmax(-1).cpu())
+        return torch.stack(found)
+
+    def _prompt_ids(self, prompt: str, system: str = "", prefix: str = "") -> list[int]:
+        asked = [Message(role="system", content=system)] if system else []
+        ids = prompt_ids(self.tokenizer, [*asked, Message(role="user", content=prompt)])
+        return ids + (self.tokenizer(prefix, add_special_tokens=False)["input_ids"] if prefix else [])
 
     def _decode(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()

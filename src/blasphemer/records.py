@@ -155,6 +155,21 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """One way to abliterate, and what it led to: refusals left, and mean KL divergence from the original in nats.
+
+    `direction_index` is the layer whose direction is taken for all, None if each has its own; `parameters` are the
+    weights of each component over the layers.
+    """
+
+    number: int
+    direction_index: float | None
+    parameters: dict[str, dict[str, float]]
+    refusals: int
+    kl_divergence: float
+
+
+@dataclass(frozen=True)
 class Marks:
     """A graded exam: `right[i]` and `answers[i]` belong to question i."""
 
@@ -164,6 +179,21 @@ class Marks:
     @property
     def correct(self) -> int:
         return sum(self.right)
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a model behaves: which bad prompts it refused and what it said to them, and how far from the original it is
+    (mean KL divergence of the first token on good prompts, in nats)."""
+
+    refused: tuple[bool, ...]
+    answers: tuple[str, ...]
+    kl_divergence: float
+
+    @property
+    def marks(self) -> Marks:
+        """Right is what was not refused."""
+        return Marks(tuple(not refused for refused in self.refused), self.answers)
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from blasphemer import console
 from blasphemer.exam import is_significant_gain, is_significant_loss, mcnemar, rate
-from blasphemer.records import ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
+from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
+
+
+STAGES = ("original", "abliterated", "fine_tuned")
 
 
 @dataclass(frozen=True)
 class Results:
-    """The marks of one run. Exams that were not sat (an empty `after` with test_after_training off) are None."""
+    """The marks of one run. Exams that were not sat (an empty `after` with test_after_training off) are None.
+
+    `conduct` has those of STAGES at which the model was judged for refusals.
+    """
 
     before: Marks
     after: Marks | None
     open_book: Marks
     retention_before: Marks
     retention_after: Marks | None
+    conduct: Mapping[str, Conduct] = field(default_factory=dict)
 
     @property
     def has_gained(self) -> bool:
@@ -28,6 +35,16 @@ class Results:
     @property
     def has_forgotten(self) -> bool:
         return self.retention_after is not None and is_significant_loss(self.retention_before, self.retention_after)
+
+    @property
+    def has_relapsed(self) -> bool:
+        """Are there significantly more refusals after fine-tuning than there were after abliteration?"""
+        judged = [self.conduct[stage].marks for stage in STAGES[1:] if stage in self.conduct]
+        return len(judged) == 2 and is_significant_loss(*judged)
+
+    @property
+    def has_lost(self) -> bool:
+        return self.has_forgotten or self.has_relapsed
 
 
 def scorecard(
@@ -42,8 +59,11 @@ def scorecard(
             "p_value": mcnemar(results.before, results.after) if results.after else None,
         },
         "retention": {"before": _rate(results.retention_before), "after": _rate(results.retention_after)},
-        "refusals": {"original": None, "abliterated": None, "fine_tuned": None},
-        "kl_divergence": None,
+        "refusals": {stage: _refusals(results.conduct.get(stage)) for stage in STAGES},
+        "kl_divergence": {
+            stage: results.conduct[stage].kl_divergence for stage in STAGES[1:] if stage in results.conduct
+        }
+        or None,
         "coverage": dict(coverage),
         "training": dict(training),
         "artifacts": dict(artifacts),
@@ -75,6 +95,10 @@ def show(results: Results) -> None:
     if results.open_book.right:
         cells.append(("Your documents, passage shown", _cell(rate(results.open_book)), ""))
     console.table("Exam (share right, 95% interval)", ("", "before", "after"), cells)
+    if results.conduct:
+        judged = [(stage.replace("_", "-"), conduct) for stage, conduct in results.conduct.items()]
+        cells = [(name, _cell(_refused(conduct)), f"{conduct.kl_divergence:.4f}") for name, conduct in judged]
+        console.table("Conduct", ("", "refused", "KL divergence"), cells)
     console.say(verdict(results))
 
 
@@ -87,7 +111,8 @@ def verdict(results: Results) -> str:
         else "No significant gain: the model does not know the documents better than before."
     )
     loss = " Significant loss: it forgot some of what it knew." if results.has_forgotten else ""
-    return gain + loss
+    relapse = " It refuses again some of what it answered after abliteration." if results.has_relapsed else ""
+    return gain + loss + relapse
 
 
 def show_ledger(ledger: Sequence[LedgerEntry]) -> None:
@@ -124,6 +149,17 @@ def describe(plan: Plan) -> str:
         f"{plan.replay_items:,} items of replay, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} "
         f"items; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
     )
+
+
+def _refused(conduct: Conduct) -> Rate:
+    return rate(Marks(conduct.refused, conduct.answers))
+
+
+def _refusals(conduct: Conduct | None) -> dict[str, Any] | None:
+    if conduct is None:
+        return None
+    found = to_json(_refused(conduct))
+    return {"refused": found.pop("correct")} | found
 
 
 def _rate(marks: Marks | None) -> dict[str, Any] | None:

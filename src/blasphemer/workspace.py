@@ -34,8 +34,9 @@ HOW_NOT_WHAT = {"yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_
 PARTIAL = ".partial"
 LOCK = ".lock"
 CONTENTS = (
-    "ledger.jsonl", "passages.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "replay.jsonl", "borrowed.jsonl",
-    "marks", "checkpoints", "metrics.jsonl", "adapter", "merged", "scorecard.json",
+    "ledger.jsonl", "passages.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "prompts.json", "prefix.json",
+    "abliteration.journal", "abliteration", "replay.jsonl", "borrowed.jsonl", "marks", "checkpoints", "metrics.jsonl",
+    "adapter", "merged", "scorecard.json",
 )  # fmt: skip
 
 Record = TypeVar("Record")
