@@ -1,15 +1,16 @@
 """Settings + model -> abliteration/: a small adapter that takes a model's refusals away. The only importer of Heretic.
 
 Heretic's engine finds the directions in which refused prompts differ from others and writes them out of the weights.
-How strongly, and in which layers, is searched for by trials, each judged by the refusals that are left and by how far the
-model has moved on harmless prompts. Loading, judging, searching and keeping are ours, so that all of it can be resumed,
-and measured again after fine-tuning.
+How strongly, and in which layers, is searched for by trials, each judged by the refusals that are left and by how far
+the model has moved on harmless prompts. Loading, judging, searching and keeping are ours, so that all of it can be
+resumed, and measured again after fine-tuning.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import Interrupted, ModelError
 from blasphemer.model import LanguageModel
+from blasphemer.quiet import standing_in
 from blasphemer.records import Trial, from_json, to_json
 from blasphemer.refusals import Judge
 from blasphemer.workspace import RunFolder
@@ -40,12 +42,12 @@ PASSED_ON = ("row_normalization", "full_normalization_lora_rank", "winsorization
 def abliterate(model: LanguageModel, judge: Judge, refused: int, settings: Settings, run: RunFolder) -> None:
     """Search, choose a trial, and write abliteration/: the adapter, and trial.json with its parameters and scores.
 
-    `refused` is how many prompts the original refuses. Its weights are as they were when this returns. Raises
-    ModelError for a model that cannot be treated, Interrupted when it is stopped before the first trial is done.
+    `refused` is how many prompts the original refuses. The weights are as they were when this returns. Trials that are
+    in the run's journal are not made again, and after a kill the search goes on to the same end. Raises ModelError for
+    a model that cannot be treated, Interrupted when it is stopped before the first trial is done.
     """
-    with torch.no_grad(), torch.random.fork_rng(), _engine(model, settings) as engine:
-        directions = _directions(engine, judge, settings)
-        bench = _Bench(engine, directions, replace(model, weights=engine.model), judge)
+    with torch.no_grad(), torch.random.fork_rng(), _engine(model, judge, settings) as engine:
+        bench = _Bench(engine, _directions(engine, judge, settings), replace(model, weights=engine.model), judge)
         chosen = choose(_search(bench, refused, settings, run), settings)
         bench.apply(chosen.direction_index, chosen.parameters)
         with run.writing("abliteration") as folder:
@@ -63,19 +65,25 @@ def pareto(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def choose(trials: Sequence[Trial], settings: Settings) -> Trial:
-    """The trial that the user named, else the one with fewest refusals that moved the model no further than allowed."""
+    """The trial that the user named or picks, else the one with fewest refusals that moved the model no further than
+    allowed."""
     if settings.trial is not None:
-        found = [trial for trial in trials if trial.number == settings.trial]
-        if not found:
+        if not 1 <= settings.trial <= len(trials):
             raise ModelError(f"trial = {settings.trial}: no such trial; there are 1 to {len(trials)}.")
-        return found[0]
-    return _best(trials, settings.max_kl_divergence)
+        return trials[settings.trial - 1]
+    best = _best(trials, settings.max_kl_divergence)
+    offered = {_described(trial): trial for trial in pareto(trials)}
+    return offered[console.select("Which trial?", list(offered), _described(best), "--trial", settings.yes)]
 
 
 def _best(trials: Sequence[Trial], most: float) -> Trial:
     best = pareto(trials)
     allowed = [trial for trial in best if trial.kl_divergence <= most]
     return allowed[0] if allowed else best[-1]
+
+
+def _described(trial: Trial) -> str:
+    return f"trial {trial.number}: {trial.refusals} refusals, KL divergence {trial.kl_divergence:.4f}"
 
 
 # --- the search ------------------------------------------------------------------------------------------------------
@@ -105,38 +113,52 @@ class _Bench:
 
 
 def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> list[Trial]:
-    """The trials of this run: those in its journal, and new ones until there are n_trials. Ctrl+C ends it early."""
+    """The trials of this run: those in its journal, and new ones until there are n_trials. Ctrl+C ends it early.
+
+    Every trial is drawn by a sampler of its own seed that has seen the finished trials only, so a search that was
+    killed goes on as if it had not been.
+    """
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(run.path / JOURNAL)))
     study = optuna.create_study(
-        directions=["minimize", "minimize"], storage=storage, study_name="abliteration", load_if_exists=True
+        directions=["minimize", "minimize"],
+        storage=JournalStorage(JournalFileBackend(str(run.path / JOURNAL))),
+        study_name="abliteration",
+        load_if_exists=True,
     )
+    _give_up_unfinished(study)
     done = _finished(study)
-    # Drawn trials that a kill left unfinished count for the seed: with the same one, their points would come again.
-    study.sampler = optuna.samplers.TPESampler(
-        n_startup_trials=settings.n_startup_trials,
-        n_ei_candidates=CANDIDATES,
-        multivariate=True,
-        seed=settings.seed + len(study.trials),
-    )
-
-    def objective(draw: Draw) -> tuple[float, float]:
-        trial = bench.run(len(_finished(study)) + 1, *_drawn(draw, bench.engine))
-        draw.set_user_attr("trial", to_json(trial))
-        advance(note=_standing([*_finished(study), trial], settings))
-        return _scores(trial, refused, settings)
-
+    startup = settings.chosen("n_startup_trials") or min(settings.n_startup_trials, settings.n_trials // 3)
     with console.progress("abliterating", settings.n_trials) as advance, contextlib.suppress(KeyboardInterrupt):
         advance(len(done))
-        study.optimize(objective, n_trials=max(settings.n_trials - len(done), 0))
-    done = _finished(study)
+        while len(done) < settings.n_trials:
+            study.sampler = optuna.samplers.TPESampler(
+                n_startup_trials=startup,
+                n_ei_candidates=CANDIDATES,
+                multivariate=True,
+                seed=settings.seed + len(done),
+            )
+            draw = study.ask()
+            trial = bench.run(len(done) + 1, *_drawn(draw, bench.engine))
+            draw.set_user_attr("trial", to_json(trial))
+            study.tell(draw, _scores(trial, refused, settings))
+            done.append(trial)
+            best = _best(done, settings.max_kl_divergence)
+            advance(note=f"best: {best.refusals} refusals, KL {best.kl_divergence:.4f}")
     if not done:
         raise Interrupted("Stopped before the first trial was done.")
     return done
+
+
+def _give_up_unfinished(study: Study) -> None:
+    """Trials that a kill left running are drawn again."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
 
 
 def _finished(study: Study) -> list[Trial]:
@@ -177,18 +199,13 @@ def _scores(trial: Trial, refused: int, settings: Settings) -> tuple[float, floa
     return divergence / settings.kl_divergence_scale, refusals
 
 
-def _standing(trials: Sequence[Trial], settings: Settings) -> str:
-    best = _best(trials, settings.max_kl_divergence)
-    return f"best: {best.refusals} refusals, KL {best.kl_divergence:.4f}"
-
-
 # --- the engine ------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def _engine(model: LanguageModel, settings: Settings) -> Iterator[Any]:
+def _engine(model: LanguageModel, judge: Judge, settings: Settings) -> Iterator[Any]:
     """Heretic's Model around weights that we have loaded; at the end its adapter is taken off them again."""
-    with _quietly():
+    with standing_in("bitsandbytes", types.ModuleType("bitsandbytes")), _quietly():  # slow to import, never used here
         try:
             from heretic.config import Settings as EngineSettings
             from heretic.model import Model
@@ -201,28 +218,39 @@ def _engine(model: LanguageModel, settings: Settings) -> Iterator[Any]:
         """Neither the command line nor HERETIC_* nor config.toml is Heretic's to read."""
 
         @classmethod
-        def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> Any:
+        def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> Any:  # noqa: ARG003
             return (init_settings,)
 
-    engine = Model.__new__(Model)  # its constructor would load the model a second time, in its own way
-    engine.settings = Given(
-        model=model.weights.config.name_or_path,
-        seed=settings.seed,
-        batch_size=min(model.batch_size, BATCH),
-        offload_outputs_to_cpu=False,
-        response_prefix="",
-        **{name: getattr(settings, name) for name in PASSED_ON},
-    )
-    engine.tokenizer, engine.model, engine.dtype = model.tokenizer, model.weights, model.dtype
-    engine.processor = engine.max_memory = None
-    engine.revision_kwargs, engine.trusted_models, engine.needs_reload = {}, set(), False
-    side = model.tokenizer.padding_side
+    class Engine(Model):  # type: ignore[misc]
+        """Heretic's, but for its constructor, which loads the model a second time and in its own way, and for the
+        rendering of prompts, of which there is one in this program."""
+
+        def __init__(self) -> None:
+            self.settings = Given(
+                model=model.weights.config.name_or_path,
+                seed=settings.seed,
+                batch_size=min(model.batch_size, BATCH),
+                offload_outputs_to_cpu=False,
+                **{name: getattr(settings, name) for name in PASSED_ON},
+            )
+            self.tokenizer, self.model, self.dtype, self.needs_reload = (
+                model.tokenizer,
+                model.weights,
+                model.dtype,
+                False,
+            )
+
+        def generate(self, prompts: Any, **options: Any) -> Any:
+            rows = model.prompt_rows([prompt.user for prompt in prompts], judge.system, judge.prefix)
+            inputs = model.padded(rows)
+            pad = model.tokenizer.pad_token_id
+            return inputs, self.model.generate(**inputs, **options, pad_token_id=pad, do_sample=False)
+
+    engine = Engine()
     try:
-        model.tokenizer.padding_side = "left"
         _fit_adapter(engine, model)
         yield engine
     finally:
-        model.tokenizer.padding_side = side
         if hasattr(engine.model, "unload"):
             engine.model.unload()
 
@@ -244,8 +272,6 @@ def _fit_adapter(engine: Any, model: LanguageModel) -> None:
 def _directions(engine: Any, judge: Judge, settings: Settings) -> torch.Tensor:
     """In which direction hidden states of refused prompts differ from others, per layer: (layers + 1, hidden)."""
     from heretic.utils import Prompt
-
-    engine.settings.response_prefix = judge.prefix
 
     def mean(name: str) -> Any:
         return engine.get_residuals_mean([Prompt(system=judge.system, user=text) for text in judge.prompts[name]])

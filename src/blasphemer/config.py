@@ -41,6 +41,7 @@ STUDY_BUDGETS = {"quick": 10.0, "standard": 50.0, "deep": 350.0}
 # Settings that the plan works out from the model and the material, unless the user says them.
 PLANNED = (
     "batch_size",
+    "n_startup_trials",
     "replay_prompts",
     "learning_rate",
     "num_train_epochs",
@@ -139,7 +140,7 @@ class AbliterationSettings(Section):
     n_trials: int = Field(200, ge=1)
     """Trials of how strongly to abliterate which layers."""
     n_startup_trials: int = Field(60, ge=1)
-    """Trials that explore at random before the sampler learns from them."""
+    """Trials that explore at random before the sampler learns from them; unset, at most a third of n_trials."""
     trial: int | None = Field(None, ge=1)
     """Number of the trial to use; unset asks, or takes the best under max_kl_divergence."""
     max_kl_divergence: float = Field(0.5, gt=0)
@@ -261,6 +262,10 @@ class Settings(
         return self
 
     @property
+    def wants_fine_tuning(self) -> bool:
+        return self.enable_finetuning or self.fine_tune_only
+
+    @property
     def study_tokens_per_source_token(self) -> float:
         return STUDY_BUDGETS.get(self.study) or float(self.study)
 
@@ -284,6 +289,8 @@ def load_settings(argv: Sequence[str]) -> Settings:
     arguments, problems = _parse(argv)
     problems += _unknown_variables(os.environ)
     config_file = _config_file(arguments.pop("config", None))
+    if "fine_tune_dataset" in arguments:
+        arguments.setdefault("enable_finetuning", True)
 
     class FromAllSources(Settings):
         @classmethod

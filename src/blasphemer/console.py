@@ -87,11 +87,25 @@ def confirm(question: str, setting: str, answered: bool) -> bool:
     """Ask yes or no; `answered` (that is, --yes) takes yes. Without a terminal, names the setting that answers."""
     if answered:
         return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{question} There is no terminal to ask on: answer with {setting}.")
+    _require_terminal(question, setting)
     import questionary
 
     return bool(questionary.confirm(question, default=True).unsafe_ask())
+
+
+def select(question: str, choices: Sequence[str], default: str, setting: str, answered: bool) -> str:
+    """Ask for one of several; `answered` (that is, --yes) takes the default. Without a terminal, names the setting."""
+    if answered:
+        return default
+    _require_terminal(question, f"{setting} or --yes")
+    import questionary
+
+    return str(questionary.select(question, choices=list(choices), default=default).unsafe_ask())
+
+
+def _require_terminal(question: str, setting: str) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{question} There is no terminal to ask on: answer with {setting}.")
 
 
 @contextmanager
@@ -101,7 +115,7 @@ def progress(label: str, total: int) -> Iterator[Advance]:
     Work without a label is part of other work that is shown, and is not.
     """
     if not label:
-        yield lambda done=1, note="": None
+        yield lambda *_, **__: None
         return
     console = _console(stderr=True)
     with (_bar if console.is_terminal else _lines)(label, total) as advance:

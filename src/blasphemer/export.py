@@ -32,20 +32,34 @@ Logits = list[torch.Tensor]
 
 
 def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunFolder) -> None:
-    """Write adapter/, once its logits on `rows` of ids, read back, are the trained model's.
+    """Write adapter/, once its logits on `rows` of ids, read back on the original, are the trained model's.
 
-    Raises ArtifactError when the adapter read back is empty, changes nothing, or is not the one that was trained.
+    Where the run has an abliteration, `trained` lies on the abliterated model, and both are joined. Raises
+    ArtifactError when the adapter read back is empty, changes nothing, or is not the one that was trained.
     """
     wanted, base = _with_and_without(trained, rows)
     with run.writing("adapter") as folder:
         trained.save_pretrained(str(folder))
         if run.has(ABLITERATION):
             _join(model, run.path / ABLITERATION, folder)
-        _copy_tokenizer(model, folder)
-        _write_card(folder, model, "LoRA adapter")
-        _require_weights(folder / "adapter_model.safetensors")
-        found = _logits(PeftModel.from_pretrained(model.load(), str(folder)), rows)
-        _prove(folder, "adapter", found, wanted, base, model.dtype)
+        _finish_adapter(folder, model, rows, wanted, base)
+
+
+def save_abliteration(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
+    """Write adapter/ of a run without documents: the abliteration alone. Raises like save_adapter."""
+    trained: Any = PeftModel.from_pretrained(model.load(), str(run.path / ABLITERATION))
+    wanted, base = _with_and_without(trained, rows)
+    with run.writing("adapter") as folder:
+        trained.save_pretrained(str(folder))
+        _finish_adapter(folder, model, rows, wanted, base)
+
+
+def _finish_adapter(folder: Path, model: LanguageModel, rows: Rows, wanted: Logits, base: Logits) -> None:
+    _copy_tokenizer(model, folder)
+    _write_card(folder, model, "LoRA adapter")
+    _require_weights(folder / "adapter_model.safetensors")
+    found = _logits(PeftModel.from_pretrained(model.load(), str(folder)), rows)
+    _prove(folder, "adapter", found, wanted, base, model.dtype)
 
 
 def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
@@ -62,10 +76,10 @@ def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
     shutil.rmtree(folder.with_suffix(".joined"))
 
 
-def abliterated(model: LanguageModel, run: RunFolder) -> LanguageModel:
-    """The model with the abliteration in its weights, to train on."""
-    stack: Any = PeftModel.from_pretrained(model.load(), str(run.path / ABLITERATION))
-    return replace(model, weights=stack.merge_and_unload())
+def put_on_abliteration(model: LanguageModel, run: RunFolder) -> None:
+    """Write the run's abliteration into the weights of `model`, to train on."""
+    stack: Any = PeftModel.from_pretrained(model.weights, str(run.path / ABLITERATION))
+    model.weights = stack.merge_and_unload()
 
 
 def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:

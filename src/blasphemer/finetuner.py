@@ -15,7 +15,6 @@ from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
-from blasphemer.quiet import quiet_libraries
 from blasphemer.readers import read_sources
 from blasphemer.records import Conduct, Document, ExamQuestion, LedgerEntry, Marks, Passage, Plan, StudyItem
 from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
@@ -28,9 +27,8 @@ PREVIEWED = ("cloze", "about", "retold", "completion", "passage")  # kinds to sh
 PROBES = 8  # study items on which an artifact must equal the trained model
 
 
-@quiet_libraries()
-def fine_tune(settings: Settings) -> int:
-    """Read, split, examine, study, train, examine, merge, report. Returns the exit code: 0, or 3 without a gain."""
+def fine_tune(settings: Settings) -> int:  # noqa: PLR0915 - the page that shows it all
+    """Read, split, examine, abliterate, study, train, examine, merge, report. Returns 0, or 3 without a gain."""
     documents, skipped = read_sources(settings.fine_tune_dataset, settings.encoding)
     model = load_model(settings)
     longest = longest_item(settings, model.context)
@@ -62,14 +60,8 @@ def fine_tune(settings: Settings) -> int:
         if not run.has("replay.jsonl") and not console.confirm("Continue?", "--yes", settings.yes):
             return 0
 
-        # Take the refusals away
-        judge = None if settings.fine_tune_only else _judge(model, settings, run)
-        if judge:
-            refused = sum(_conduct(run, "original", judge, model).refused)
-            if not run.has("abliteration"):
-                abliteration.abliterate(model, judge, refused, settings, run)
-            model = export.abliterated(model, run)
-            _conduct(run, "abliterated", judge, model)
+        # Take the refusals away, and count what is left of them
+        judge = None if settings.fine_tune_only else _take_refusals(model, settings, run)
 
         # What the model knows before: of the documents (nothing, we hope), and of everything else
         recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, plan, judge, settings))
@@ -86,7 +78,8 @@ def fine_tune(settings: Settings) -> int:
             asked = encode(borrowed, model.tokenizer, longest)
             mixed = mix_replay([*examples, *asked], replay, plan, settings.seed)
             plan = fitted(plan, len(mixed))
-            export.save_adapter(lora_trainer.train(model, mixed, validation, plan, settings, run), model, probes, run)
+            trained = lora_trainer.train(model, mixed, validation, plan, settings, run)
+            export.save_adapter(trained, model, probes, run)
         model.release()
         if settings.merge_lora and not run.has("merged"):
             export.save_merged(model, probes, run)
@@ -105,7 +98,26 @@ def fine_tune(settings: Settings) -> int:
         )
         report.show(results)
         console.say(f"Everything is in {run.path}")
-        return 0 if after is None or (results.has_gained and not results.has_lost) else 3
+        return 0 if after is None or results.is_good else 3
+
+
+def abliterate(settings: Settings) -> int:
+    """Count refusals, take them away, count again, merge, report. Returns 0, or 3 when they did not become fewer."""
+    model = load_model(settings)
+    with open_run(run_path(settings), identity(settings, [], model.origin()), settings.overwrite) as run:
+        run.add_about("versions", versions(model.device.type))
+        judge = _take_refusals(model, settings, run)
+        probes = model.prompt_rows(judge.prompts["good_evaluation_prompts"][:PROBES])
+        model.release()
+        if run.has("abliteration") and not run.has("adapter"):
+            export.save_abliteration(model, probes, run)
+        if settings.merge_lora and run.has("adapter") and not run.has("merged"):
+            export.save_merged(model, probes, run)
+        conducts = _conducts(run)
+        run.save_json("scorecard.json", {**report.scorecard_of_conduct(conducts), "artifacts": export.artifacts(run)})
+        report.show_conduct(conducts)
+        console.say(f"Everything is in {run.path}")
+        return 0 if report.is_less_refusing(conducts) else 3
 
 
 def _split(documents: Sequence[Document], model: LanguageModel, longest: int, settings: Settings) -> list[Passage]:
@@ -139,11 +151,18 @@ def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[Study
     return [next(item for item in items if item.kind == kind) for kind in kinds if any(i.kind == kind for i in items)]
 
 
-def _judge(model: LanguageModel, settings: Settings, run: RunFolder) -> Judge:
-    """Who judges refusals in this run: the prompts are kept in its folder, the original is `model`."""
+def _take_refusals(model: LanguageModel, settings: Settings, run: RunFolder) -> Judge:
+    """Abliterate `model`, unless it refuses nothing. Returns who judges refusals in this run, the original in mind."""
     prompts = run.json("prompts.json", lambda: read_prompt_sets(settings))
     prefix = run.json("prefix.json", lambda: common_prefix(model, prompts, settings))
-    return judge_for(model, prompts, prefix, settings)
+    judge = judge_for(model, prompts, prefix, settings)
+    refused = sum(_conduct(run, "original", judge, model).refused)
+    if refused and not run.has("abliteration"):
+        abliteration.abliterate(model, judge, refused, settings, run)
+    if run.has("abliteration"):
+        export.put_on_abliteration(model, run)
+    _conduct(run, "abliterated", judge, model)
+    return judge
 
 
 def _conduct(run: RunFolder, name: str, judge: Judge, model: LanguageModel) -> Conduct:

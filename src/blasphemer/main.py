@@ -47,8 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _act(settings: Settings) -> int:
     if not settings.model:
         raise UsageError(NO_MODEL)
-    if not settings.fine_tune_dataset:
+    if settings.wants_fine_tuning and not settings.fine_tune_dataset:
         raise UsageError(NO_DOCUMENTS)
-    from blasphemer.finetuner import fine_tune  # here, so that --help loads no torch
+    from blasphemer.quiet import quiet_libraries  # here, so that --help loads no torch
 
-    return fine_tune(settings)
+    with quiet_libraries():
+        from blasphemer.finetuner import abliterate, fine_tune
+
+        return fine_tune(settings) if settings.wants_fine_tuning else abliterate(settings)

@@ -124,31 +124,50 @@ class LanguageModel:
 
         `prefix` is what every answer is made to begin with; it is not given back.
         """
-        rows = [self._prompt_ids(prompt, system, prefix) for prompt in prompts]
+        rows = self.prompt_rows(prompts, system, prefix)
         made = self._generate(rows, label, longest or self.max_response_length, self._stops(), temperature=None)
         return [self._decode(row.ids) for row in made]
 
     def answer_fully(self, prompts: Sequence[str], label: str, longest: int) -> list[Answered]:
         """Greedy answers with all that is known about them."""
-        rows = [self._prompt_ids(prompt) for prompt in prompts]
+        rows = self.prompt_rows(prompts)
         made = self._generate(rows, label, longest, self._stops(), temperature=None)
         return [Answered(self._decode(row.ids), row.ended, math.exp(row.least_likely)) for row in made]
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]], label: str) -> list[float]:
         """Log-probability of each (prompt, answer), summed over the tokens of the answer."""
-        prompts = [self._prompt_ids(prompt) for prompt, _ in pairs]
+        prompts = self.prompt_rows([prompt for prompt, _ in pairs])
         answers = [self.tokenizer(answer, add_special_tokens=False)["input_ids"] for _, answer in pairs]
         return self._log_probabilities(prompts, answers, label)
 
     def first_tokens(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> torch.Tensor:
         """Log-probabilities of the first token of the answer to each prompt: (prompts, vocab), float32, on the CPU."""
-        found = []
-        for prompt in prompts:
-            ids = torch.tensor([self._prompt_ids(prompt, system, prefix)], device=self.device)  # (1, time)
+        rows, found = self.prompt_rows(prompts, system, prefix), []
+        for start in range(0, len(rows), self.batch_size):
+            config = GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=self.tokenizer.pad_token_id)
             with torch.no_grad():
-                logits = self.weights(input_ids=ids, use_cache=False, logits_to_keep=1).logits
-            found.append(logits[0, -1].float().log_softmax(-1).cpu())
-        return torch.stack(found)
+                made = self.weights.generate(
+                    **self.padded(rows[start : start + self.batch_size]),
+                    generation_config=config,
+                    output_logits=True,
+                    return_dict_in_generate=True,
+                )
+            found.append(made.logits[0].float().log_softmax(-1).cpu())
+        return torch.cat(found)
+
+    def prompt_rows(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> list[list[int]]:
+        """The ids of each prompt up to where the answer begins, or with `prefix`, goes on."""
+        return [self._prompt_ids(prompt, system, prefix) for prompt in prompts]
+
+    def padded(self, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """Rows padded on the left: their input_ids and attention_mask, (batch, time), on the model's device."""
+        width, pad = max(len(row) for row in rows), self.tokenizer.pad_token_id
+        ids = [[pad] * (width - len(row)) + list(row) for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        return {
+            "input_ids": torch.tensor(ids, device=self.device),
+            "attention_mask": torch.tensor(mask, device=self.device),
+        }
 
     def _prompt_ids(self, prompt: str, system: str = "", prefix: str = "") -> list[int]:
         asked = [Message(role="system", content=system)] if system else []
@@ -236,25 +255,19 @@ class LanguageModel:
 
     def _continue(self, batch: Sequence[_Row], step: int, stops: set[int], temperature: float | None) -> None:
         """Up to `step` more ids for each row."""
-        rows = [row.prompt + row.ids for row in batch]
-        width = max(len(row) for row in rows)
-        pad = self.tokenizer.pad_token_id
-        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=self.device)  # (batch, time)
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
+        inputs = self.padded([row.prompt + row.ids for row in batch])
+        width = inputs["input_ids"].shape[1]
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         config = GenerationConfig(
             max_new_tokens=step,
             eos_token_id=sorted(stops),
-            pad_token_id=pad,
+            pad_token_id=self.tokenizer.pad_token_id,
             **(sampling if temperature else {"do_sample": False}),
         )
         likely = _Likeliest()
         with torch.no_grad():
             made = self.weights.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                generation_config=config,
-                logits_processor=LogitsProcessorList([likely]),
+                **inputs, generation_config=config, logits_processor=LogitsProcessorList([likely])
             )
         for row, new, scores in zip(
             batch, made[:, width:].tolist(), torch.stack(likely.found, 1).tolist(), strict=True

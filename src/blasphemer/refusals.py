@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,15 @@ SETS = ("good_prompts", "bad_prompts", "good_evaluation_prompts", "bad_evaluatio
 DEMO_FILES = ("prompts_harmless.txt", "prompts_forbidden.txt")
 SLICE = re.compile(r"\w*\[?(\d*):(\d*)\]?")
 PREFIX_PROMPTS = 100  # of either kind, to see what all answers begin with
+THOUGHT = (
+    ("<think>", "<think></think>"),
+    (
+        "<|channel|>analysis<|message|>",
+        "<|channel|>analysis<|message|><|end|><|start|>assistant<|channel|>final<|message|>",
+    ),
+    ("<thought>", "<thought></thought>"),
+    ("[THINK]", "[THINK][/THINK]"),
+)  # what opens a block of thought, and that block without thoughts
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,16 @@ def judge_for(model: LanguageModel, prompts: Mapping[str, Sequence[str]], prefix
 
 
 def common_prefix(model: LanguageModel, prompts: Mapping[str, Sequence[str]], settings: Settings) -> str:
-    """What all answers begin with, such as an opened block of thought: they differ only after it."""
+    """What all answers begin with: they differ only after it. An opened block of thought is closed at once."""
     asked = [*prompts["good_prompts"][:PREFIX_PROMPTS], *prompts["bad_prompts"][:PREFIX_PROMPTS]]
     answers = model.answer(asked, "looking for a common beginning", system=settings.system_prompt)
-    return os.path.commonprefix(answers).rstrip(" ")
+    prefix = _shared(min(answers), max(answers)).rstrip(" ")
+    return next((closed for opened, closed in THOUGHT if prefix.startswith(opened)), prefix)
+
+
+def _shared(one: str, other: str) -> str:
+    """What two texts begin with."""
+    return one[: next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))]
 
 
 def read_prompt_sets(settings: Settings) -> dict[str, list[str]]:

@@ -10,7 +10,6 @@ from blasphemer import console
 from blasphemer.exam import is_significant_gain, is_significant_loss, mcnemar, rate
 from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
 
-
 STAGES = ("original", "abliterated", "fine_tuned")
 
 
@@ -43,8 +42,14 @@ class Results:
         return len(judged) == 2 and is_significant_loss(*judged)
 
     @property
-    def has_lost(self) -> bool:
-        return self.has_forgotten or self.has_relapsed
+    def is_good(self) -> bool:
+        return self.has_gained and not self.has_forgotten and not self.has_relapsed
+
+
+def is_less_refusing(conduct: Mapping[str, Conduct]) -> bool:
+    """Are there significantly fewer refusals after abliteration, or were there none before?"""
+    original, abliterated = conduct["original"].marks, conduct["abliterated"].marks
+    return all(original.right) or is_significant_gain(original, abliterated)
 
 
 def scorecard(
@@ -59,14 +64,19 @@ def scorecard(
             "p_value": mcnemar(results.before, results.after) if results.after else None,
         },
         "retention": {"before": _rate(results.retention_before), "after": _rate(results.retention_after)},
-        "refusals": {stage: _refusals(results.conduct.get(stage)) for stage in STAGES},
-        "kl_divergence": {
-            stage: results.conduct[stage].kl_divergence for stage in STAGES[1:] if stage in results.conduct
-        }
-        or None,
+        **scorecard_of_conduct(results.conduct),
         "coverage": dict(coverage),
         "training": dict(training),
         "artifacts": dict(artifacts),
+    }
+
+
+def scorecard_of_conduct(conduct: Mapping[str, Conduct]) -> dict[str, Any]:
+    """Refusals at each stage, and how far from the original the model was then (nats)."""
+    moved = {stage: conduct[stage].kl_divergence for stage in STAGES[1:] if stage in conduct}
+    return {
+        "refusals": {stage: _refusals(conduct.get(stage)) for stage in STAGES},
+        "kl_divergence": moved or None,
     }
 
 
@@ -95,11 +105,18 @@ def show(results: Results) -> None:
     if results.open_book.right:
         cells.append(("Your documents, passage shown", _cell(rate(results.open_book)), ""))
     console.table("Exam (share right, 95% interval)", ("", "before", "after"), cells)
-    if results.conduct:
-        judged = [(stage.replace("_", "-"), conduct) for stage, conduct in results.conduct.items()]
-        cells = [(name, _cell(_refused(conduct)), f"{conduct.kl_divergence:.4f}") for name, conduct in judged]
-        console.table("Conduct", ("", "refused", "KL divergence"), cells)
+    show_conduct(results.conduct)
     console.say(verdict(results))
+
+
+def show_conduct(conduct: Mapping[str, Conduct]) -> None:
+    """Refusals and divergence at each stage as a table on stdout, where they were judged at all."""
+    cells = [
+        (stage.replace("_", "-"), _cell(_refused(found)), f"{found.kl_divergence:.4f}")
+        for stage, found in conduct.items()
+    ]
+    if cells:
+        console.table("Refusals (share refused, 95% interval)", ("", "refused", "KL divergence"), cells)
 
 
 def verdict(results: Results) -> str:
