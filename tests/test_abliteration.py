@@ -1,0 +1,179 @@
+"""The real engine on the demo model: refusals go, the rest stays, and a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from blasphemer import abliteration, export
+from blasphemer.abliteration import choose, pareto
+from blasphemer.config import load_settings
+from blasphemer.errors import ArtifactError, ModelError, UsageError
+from blasphemer.main import main
+from blasphemer.model import LanguageModel, load_model
+from blasphemer.records import Conduct, Trial, from_jsonl
+from blasphemer.workspace import RunFolder
+from tests.tiny import make_tokenizer
+
+TRIALS = "4"
+
+
+def command(out: Path, *flags: str) -> list[str]:
+    return ["demo", "--n-trials", TRIALS, "--finetuning-output-dir", str(out), "--yes", *flags]
+
+
+@pytest.fixture(scope="module")
+def abliterated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run without documents."""
+    out = tmp_path_factory.mktemp("abliterated") / "demo"
+    assert main(command(out)) == 0
+    return out
+
+
+def test_refusals_go_and_harmless_answers_stay(abliterated: Path) -> None:
+    """Pitfall 1: the engine is driven for real, and what it did is measured."""
+    card = json.loads((abliterated / "scorecard.json").read_text(encoding="utf-8"))
+    assert card["refusals"]["original"]["rate"] >= 0.95
+    assert card["refusals"]["abliterated"]["rate"] <= 0.1
+    assert card["kl_divergence"]["abliterated"] < 0.1
+    assert card["refusals"]["fine_tuned"] is None
+
+
+def test_what_was_written_says_what_was_measured(abliterated: Path) -> None:
+    """Pitfall 3: the adapter, the merged model and the recorded trial are one and the same model."""
+    trial = json.loads((abliterated / "abliteration" / "trial.json").read_text(encoding="utf-8"))
+    (conduct,) = from_jsonl(Conduct, (abliterated / "marks" / "conduct_abliterated.jsonl").read_text(encoding="utf-8"))
+    assert (trial["refusals"], trial["kl_divergence"]) == (
+        sum(conduct.refused),
+        pytest.approx(conduct.kl_divergence, rel=1e-3, abs=1e-6),
+    )
+    for name in ("adapter", "merged"):
+        proof = json.loads((abliterated / name / "verified.json").read_text(encoding="utf-8"))
+        assert proof["largest_logit_difference_to_trained"] <= 1e-4
+        assert proof["largest_logit_difference_to_original"] > 0.1
+
+
+def test_the_same_command_again_tries_nothing_anew(abliterated: Path) -> None:
+    before = (abliterated / "abliteration.journal").read_bytes()
+    assert main(command(abliterated)) == 0
+    assert (abliterated / "abliteration.journal").read_bytes() == before
+
+
+def test_killed_at_random_moments_the_search_comes_to_the_same_end(abliterated: Path, tmp_path: Path) -> None:
+    """No trial is lost or repeated, and the trial restored is the same to the bit."""
+    out, generator = tmp_path / "killed", random.Random(1)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    for _ in range(3):
+        words = [sys.executable, "-m", "blasphemer", *command(out)]
+        process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (out / "abliteration.journal").exists():
+            time.sleep(0.1)
+        time.sleep(generator.uniform(0, 5))
+        process.kill()
+        process.wait()
+    assert main(command(out)) == 0
+    for name in ("abliteration/trial.json", "abliteration/adapter_model.safetensors", "merged/model.safetensors"):
+        assert (out / name).read_bytes() == (abliterated / name).read_bytes()
+    journal = (out / "abliteration.journal").read_text(encoding="utf-8")
+    assert sum('"user_attr"' in line for line in journal.splitlines()) == int(TRIALS)
+
+
+def test_afterwards_the_process_is_as_it_was(tmp_path: Path) -> None:
+    """Heretic turns gradients off and reseeds; loggers and environment are others' too."""
+
+    def state() -> tuple[Any, ...]:
+        levels = {name: logging.getLogger(name).level for name in ("transformers", "peft", "optuna")}
+        return torch.is_grad_enabled(), torch.get_rng_state().tolist(), random.getstate(), levels, dict(os.environ)
+
+    before = state()
+    assert main(command(tmp_path / "out", "--n-trials", "1", "--no-merge-lora")) == 0
+    assert state() == before
+
+
+# --- the choice ------------------------------------------------------------------------------------------------------
+
+
+def trial(number: int, refusals: int, divergence: float) -> Trial:
+    return Trial(number, None, {}, refusals, divergence)
+
+
+TRIED = [trial(1, 9, 0.01), trial(2, 3, 0.2), trial(3, 0, 0.9), trial(4, 3, 0.4), trial(5, 9, 0.02)]
+
+
+def test_only_trials_that_no_other_beats_are_offered() -> None:
+    assert [found.number for found in pareto(TRIED)] == [3, 2, 1]
+
+
+def test_the_rule_takes_the_fewest_refusals_within_the_limit_and_a_number_takes_that_trial() -> None:
+    assert choose(TRIED, load_settings(["M", "--yes"])).number == 2
+    assert choose(TRIED, load_settings(["M", "--yes", "--max-kl-divergence", "1"])).number == 3
+    assert choose(TRIED, load_settings(["M", "--yes", "--max-kl-divergence", "0.001"])).number == 1
+    assert choose(TRIED, load_settings(["M", "--trial", "4"])).number == 4
+    with pytest.raises(ModelError, match="1 to 5"):
+        choose(TRIED, load_settings(["M", "--trial", "6"]))
+
+
+def test_without_a_terminal_the_choice_names_its_setting() -> None:
+    """Pitfall 21."""
+    with pytest.raises(UsageError, match="--trial"):
+        choose(TRIED, load_settings(["M"]))
+
+
+# --- models that cannot be treated -----------------------------------------------------------------------------------
+
+
+def test_a_model_with_too_few_layers_is_refused_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = make_tokenizer()
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(str(tmp_path / "flat"))
+    tokenizer.save_pretrained(str(tmp_path / "flat"))
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("One?\nTwo?\n", encoding="utf-8")
+    names = ("good-prompts", "bad-prompts", "good-evaluation-prompts", "bad-evaluation-prompts")
+    given = [word for name in names for word in (f"--{name}", str(prompts))]
+    words = [str(tmp_path / "flat"), *given, "--refusal-markers", "e,a,o,i,u,\u0120", "--yes"]
+    assert main(words) == 2
+    assert "has 2 layers" in capsys.readouterr().err
+
+
+def test_another_version_of_the_engine_is_told_from_ours(
+    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(abliteration, "NEEDED", ("abliterate", "harmonise"))
+    judge: Any = None
+    with pytest.raises(ModelError, match="harmonise"):
+        abliteration.abliterate(tiny, judge, 1, load_settings(["M", "--yes"]), RunFolder(tmp_path))
+
+
+# --- the joined adapter ----------------------------------------------------------------------------------------------
+
+
+def test_an_abliteration_that_was_dropped_or_laid_on_another_base_is_noticed(abliterated: Path, tmp_path: Path) -> None:
+    model = load_model(load_settings(["demo"]))
+    rows = model.prompt_rows(["How do I polish a duskstone bell?"])
+    run = RunFolder(tmp_path)
+    stack: Any = PeftModel.from_pretrained(model.load(), str(abliterated / "abliteration"))
+    wanted, base = export._with_and_without(stack, rows)
+    for name, broken in (("dropped", base), ("another base", [logits + 1 for logits in wanted])):
+        with pytest.raises(ArtifactError):
+            export._prove(run.path, name, broken, wanted, base, model.dtype)
+    export._prove(run.path, "whole", wanted, wanted, base, model.dtype)
