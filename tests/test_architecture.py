@@ -15,13 +15,26 @@ FLOORS = (
     {"errors", "records", "language"},
     {"config", "console", "workspace"},
     {"readers", "facts", "dataset_processor", "study", "exam", "retention", "wordings", "plan", "report"},
-    {"quiet", "model", "lora_trainer", "export"},
+    {"quiet", "model", "refusals", "abliteration", "lora_trainer", "export", "benchmark"},
     {"finetuner"},
+    {"result_menu"},
+    {"start_menu"},
     {"main"},
     {"__main__"},
 )
-PURE = set().union(*FLOORS[:3]) | {"main"}
-HEAVY = {"torch", "transformers", "peft", "trl", "datasets", "accelerate", "safetensors"}
+PURE = set().union(*FLOORS[:3]) | {"start_menu", "main"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "datasets",
+    "accelerate",
+    "safetensors",
+    "heretic",
+    "optuna",
+    "lm_eval",
+}
 
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from blasphemer.config import PLANNED, Settings, default_toml, load_settings
+from blasphemer.config import PLANNED, Settings, command_line, default_toml, load_settings
 from blasphemer.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +90,8 @@ def values(settings: Settings) -> dict[str, Any]:
 def test_each_documented_command_is_understood(command: str, said: dict[str, Any]) -> None:
     """Pitfall 5."""
     settings = load_settings(command.split())
+    if "fine_tune_dataset" in said:
+        said = {**said, "enable_finetuning": True}
     assert values(settings) == values(load_settings([])) | said
     assert settings.model_fields_set == set(said)
 
@@ -203,9 +206,9 @@ def test_config_default_toml_names_every_setting_and_each_may_be_uncommented() -
     lines = [line.removeprefix("# ") for line in default_toml().splitlines()]
     named = {line.split(" = ")[0]: line for line in lines if line.split(" = ")[0] in defaults}
     assert named.keys() == defaults.keys()
-    unset = ("encoding", "exam_file")  # their default is to be absent, which TOML cannot say
+    unset = {name for name, default in defaults.items() if default is None}  # TOML cannot say that
     Path("config.toml").write_text("\n".join(named[name] for name in named if name not in unset), encoding="utf-8")
-    assert values(load_settings([])) == defaults
+    assert dict(load_settings([])) == defaults
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
@@ -273,3 +276,20 @@ def test_a_settings_file_that_is_not_toml_is_named_with_the_line() -> None:
     (found,) = problems("M")
     assert found.startswith("config.toml: ")
     assert "line 2" in found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "M",
+        "demo --fine-tune-dataset 'my notes' --fine-tune-dataset b.md --fine-tune-only --no-merge-lora",
+        "demo --n-trials 7 --trial 3 --num-train-epochs 3 --lora-target-modules q_proj,v_proj --system-prompt ''",
+        'demo --good-prompts a.txt --bad-prompts \'{"dataset": "o/n", "split": "train", "column": "text"}\'',
+        'demo --max-memory \'{"0": "20GB"}\' --exam-file q.csv',
+    ],
+)
+def test_settings_name_the_command_that_means_them(words: str) -> None:
+    settings = load_settings(shlex.split(words))
+    again = load_settings(command_line(settings)[1:])
+    assert again == settings
+    assert {name for name in PLANNED if settings.chosen(name)} == {name for name in PLANNED if again.chosen(name)}

@@ -35,6 +35,10 @@ FEWEST_LAYERS = 3
 JOURNAL = "abliteration.journal"
 CANDIDATES = 128  # points that the sampler weighs for each trial
 BATCH = 32  # prompts whose hidden states are read at once
+STAGES = (
+    "prompts.json", "prefix.json", JOURNAL, "abliteration", "marks/conduct_original.jsonl",
+    "marks/conduct_abliterated.jsonl",
+)  # fmt: skip
 NEEDED = ("abliterate", "get_abliterable_components", "get_layers", "get_residuals_mean", "reset_model", "_apply_lora")
 PASSED_ON = ("row_normalization", "full_normalization_lora_rank", "winsorization_quantile")
 
@@ -48,11 +52,28 @@ def abliterate(model: LanguageModel, judge: Judge, refused: int, settings: Setti
     """
     with torch.no_grad(), torch.random.fork_rng(), _engine(model, judge, settings) as engine:
         bench = _Bench(engine, _directions(engine, judge, settings), replace(model, weights=engine.model), judge)
-        chosen = choose(_search(bench, refused, settings, run), settings)
+        trials = _search(bench, refused, settings, run)
+        run.add_about("search", {"n_trials": settings.n_trials, "done": len(trials)})
+        chosen = choose(trials, settings)
         bench.apply(chosen.direction_index, chosen.parameters)
         with run.writing("abliteration") as folder:
             engine.model.save_pretrained(str(folder))
             RunFolder(folder).save_json("trial.json", to_json(chosen))
+
+
+def asks_for_another(settings: Settings, run: RunFolder) -> bool:
+    """Do the settings name another trial than the one in abliteration/, or a longer search than the one it is from?"""
+    if not run.has("abliteration"):
+        return False
+    search = run.about().get("search", {"n_trials": 0, "done": 0})  # not there in one that took over the trials
+    chosen = from_json(Trial, run.load_json("abliteration/trial.json"))
+    is_longer = settings.n_trials != search["n_trials"] and settings.n_trials > search["done"]
+    return is_longer or settings.trial not in (None, chosen.number)
+
+
+def tried(run: RunFolder) -> list[Trial]:
+    """The finished trials of a run, in order."""
+    return _finished(_study(run)) if run.has(JOURNAL) else []
 
 
 def pareto(trials: Sequence[Trial]) -> list[Trial]:
@@ -71,9 +92,18 @@ def choose(trials: Sequence[Trial], settings: Settings) -> Trial:
         if not 1 <= settings.trial <= len(trials):
             raise ModelError(f"trial = {settings.trial}: no such trial; there are 1 to {len(trials)}.")
         return trials[settings.trial - 1]
-    best = _best(trials, settings.max_kl_divergence)
+    chosen = ask_for_trial(trials, settings)
+    if chosen is None:
+        raise Interrupted("No trial was chosen.")
+    return chosen
+
+
+def ask_for_trial(trials: Sequence[Trial], settings: Settings) -> Trial | None:
+    """One of the trials that no other beats; None if the user chose none."""
+    best = _described(_best(trials, settings.max_kl_divergence))
     offered = {_described(trial): trial for trial in pareto(trials)}
-    return offered[console.select("Which trial?", list(offered), _described(best), "--trial", settings.yes)]
+    chosen = console.select("Which trial?", list(offered), best, "--trial", settings.yes)
+    return offered[chosen] if chosen else None
 
 
 def _best(trials: Sequence[Trial], most: float) -> Trial:
@@ -118,24 +148,16 @@ def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> 
     Every trial is drawn by a sampler of its own seed that has seen the finished trials only, so a search that was
     killed goes on as if it had not been.
     """
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.samplers import TPESampler
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        directions=["minimize", "minimize"],
-        storage=JournalStorage(JournalFileBackend(str(run.path / JOURNAL))),
-        study_name="abliteration",
-        load_if_exists=True,
-    )
+    study = _study(run)
     _give_up_unfinished(study)
     done = _finished(study)
     startup = settings.chosen("n_startup_trials") or min(settings.n_startup_trials, settings.n_trials // 3)
     with console.progress("abliterating", settings.n_trials) as advance, contextlib.suppress(KeyboardInterrupt):
         advance(len(done))
         while len(done) < settings.n_trials:
-            study.sampler = optuna.samplers.TPESampler(
+            study.sampler = TPESampler(
                 n_startup_trials=startup,
                 n_ei_candidates=CANDIDATES,
                 multivariate=True,
@@ -151,6 +173,20 @@ def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> 
     if not done:
         raise Interrupted("Stopped before the first trial was done.")
     return done
+
+
+def _study(run: RunFolder) -> Study:
+    """The search as it stands in the run's journal."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return optuna.create_study(
+        directions=["minimize", "minimize"],
+        storage=JournalStorage(JournalFileBackend(str(run.path / JOURNAL))),
+        study_name="abliteration",
+        load_if_exists=True,
+    )
 
 
 def _give_up_unfinished(study: Study) -> None:

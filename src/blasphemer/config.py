@@ -11,6 +11,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -35,6 +36,7 @@ REFUSAL_MARKERS = (
     "i'm programmed to", "i am programmed to", "violat", "prohibit", "illegal", "harmful", "inappropriate", "unethical",
     "ethical boundaries",
 )  # fmt: skip
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 HELP_WIDTH = 110  # fixed, because the help also stands in the documentation
 STUDY_BUDGETS = {"quick": 10.0, "standard": 50.0, "deep": 350.0}
 
@@ -71,6 +73,13 @@ def _prompt_set(value: object) -> object:
     return value
 
 
+def _mapping(value: object) -> object:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"is not JSON ({error})") from error
+
+
 class PromptSet(BaseModel):
     """Prompts to judge a model by: a text file with one in each line, or a column of a dataset."""
 
@@ -103,8 +112,14 @@ class ModelSettings(Section):
     """A folder with a model, a name on the Hugging Face hub, or `demo` (the built-in tiny model)."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes CUDA, then Apple's MPS, then the CPU."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; auto is bfloat16 on a GPU that has it, else float32."""
+    dtypes: Names = Field(("auto",), min_length=1)
+    """Number formats of the weights, tried in this order; auto is bfloat16 on a GPU that has it, else float32."""
+    device_map: str | None = None
+    """How to spread the weights over several devices (auto, balanced, ...); unset, all are on one device."""
+    max_memory: Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)] | None = None
+    """Most memory per device for device_map, as {"0": "20GB", "cpu": "64GB"}."""
+    quantization: Literal["none", "bnb_4bit"] = "none"
+    """Only none works: the adapters could not be joined exactly on 4-bit weights, and a run that asks is refused."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose authors you trust."""
     batch_size: int = Field(128, ge=1)
@@ -257,6 +272,8 @@ class Settings(
             raise ValueError(
                 f"chunk_overlap = {self.chunk_overlap}: must be smaller than chunk_size = {self.chunk_size}"
             )
+        if unknown := set(self.dtypes) - set(DTYPES):
+            raise ValueError(f"dtypes = {min(unknown)}: must be one of {', '.join(DTYPES)}")
         if self.study not in STUDY_BUDGETS and not _is_positive_number(self.study):
             raise ValueError(f"study = {self.study}: must be quick, standard, deep or a number above 0")
         return self
@@ -292,7 +309,68 @@ def load_settings(argv: Sequence[str]) -> Settings:
     if "fine_tune_dataset" in arguments:
         arguments.setdefault("enable_finetuning", True)
 
-    class FromAllSources(Settings):
+    try:
+        settings = _reading(config_file, environment=True)(**arguments)
+    except ValidationError as error:
+        raise SettingsError(problems + [_explain(problem, config_file) for problem in error.errors()]) from error
+    except ValueError as error:  # not TOML at all
+        raise SettingsError([*problems, f"{config_file}: {error}"]) from error
+    if problems:
+        raise SettingsError(problems)
+    return Settings.model_construct(settings.model_fields_set, **dict(settings))
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings with these values, checked; the environment and settings files have no part in them.
+
+    Values that are the default count as not said.
+    """
+
+    checked = _reading(None, environment=False)(**values)
+    said = {
+        name: value
+        for name, value in checked
+        if name in checked.model_fields_set and (name in PLANNED or value != Settings.model_fields[name].default)
+    }
+    return Settings.model_construct(set(said), **said)
+
+
+def command_line(settings: Settings) -> list[str]:
+    """The words of the command that means these settings: what was set and is not the default, as flags."""
+    words = ["blasphemer", *([settings.model] if settings.model else [])]
+    for name, field in (pair for section in SECTIONS for pair in section.model_fields.items()):
+        value = getattr(settings, name)
+        planned = name in PLANNED and name in settings.model_fields_set
+        said_otherwise = name == "model" or (name == "enable_finetuning" and settings.fine_tune_dataset)
+        if said_otherwise or (value == field.default and not planned):
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag if value else flag.replace("--", "--no-", 1)]
+        else:
+            words += [word for item in _items(value) for word in (flag, _as_word(item))]
+    return words
+
+
+def shown_command(settings: Settings) -> str:
+    return shlex.join(command_line(settings))
+
+
+def _items(value: object) -> Sequence[object]:
+    return value if isinstance(value, tuple) else [value]
+
+
+def _as_word(value: object) -> str:
+    if isinstance(value, PromptSet):
+        said = value.model_dump(exclude_defaults=True)
+        return value.dataset if set(said) == {"dataset"} else json.dumps(said)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _reading(file: Path | None, environment: bool) -> type[Settings]:
+    """Settings that are read from these places too, below the values they are made with."""
+
+    class FromPlaces(Settings):
         @classmethod
         def settings_customise_sources(
             cls,
@@ -302,19 +380,10 @@ def load_settings(argv: Sequence[str]) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's signature
             file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            if config_file is None:
-                return init_settings, env_settings
-            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file)
+            places = [init_settings, *([env_settings] if environment else [])]
+            return (*places, *([TomlConfigSettingsSource(settings_cls, file)] if file else []))
 
-    try:
-        settings = FromAllSources(**arguments)
-    except ValidationError as error:
-        raise SettingsError(problems + [_explain(problem, config_file) for problem in error.errors()]) from error
-    except ValueError as error:  # not TOML at all
-        raise SettingsError([*problems, f"{config_file}: {error}"]) from error
-    if problems:
-        raise SettingsError(problems)
-    return Settings.model_construct(settings.model_fields_set, **dict(settings))
+    return FromPlaces
 
 
 def default_toml() -> str:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from blasphemer.errors import UsageError
+from blasphemer.errors import BlasphemerError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+ESCAPE_SECONDS = 0.05  # after which an escape character is a key of its own, and not the beginning of an arrow key's
 SECONDS_BETWEEN_LINES = 10  # of progress, where there is no terminal to draw a bar on
 
 Advance = Callable[..., None]
@@ -83,29 +84,123 @@ def highlight(parts: Sequence[tuple[str, bool]]) -> Text:
     return shown
 
 
-def confirm(question: str, setting: str, answered: bool) -> bool:
-    """Ask yes or no; `answered` (that is, --yes) takes yes. Without a terminal, names the setting that answers."""
-    if answered:
-        return True
-    _require_terminal(question, setting)
-    import questionary
-
-    return bool(questionary.confirm(question, default=True).unsafe_ask())
+def is_interactive() -> bool:
+    """Is there someone at a terminal who can be asked?"""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def select(question: str, choices: Sequence[str], default: str, setting: str, answered: bool) -> str:
-    """Ask for one of several; `answered` (that is, --yes) takes the default. Without a terminal, names the setting."""
+def confirm(question: str, setting: str, answered: bool, default: bool = True) -> bool:
+    """Ask yes or no; `answered` (that is, --yes) takes the default, Escape is no.
+
+    Without a terminal, raises UsageError naming the setting that answers.
+    """
     if answered:
         return default
-    _require_terminal(question, f"{setting} or --yes")
-    import questionary
-
-    return str(questionary.select(question, choices=list(choices), default=default).unsafe_ask())
+    return bool(_ask("confirm", question, setting, default=default))
 
 
-def _require_terminal(question: str, setting: str) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+def select(question: str, choices: Sequence[str], default: str, setting: str, answered: bool) -> str | None:
+    """Ask for one of several; `answered` takes the default, Escape is None. Without a terminal, as in `confirm`."""
+    if answered:
+        return default
+    return _text(_ask("select", question, f"{setting} or --yes", choices=list(choices), default=default))
+
+
+def ask(question: str, setting: str, default: str = "") -> str | None:
+    """Ask for a line of text; Escape, and nothing typed, is None. Without a terminal, as in `confirm`."""
+    return _text(_ask("text", question, setting, default=default))
+
+
+def ask_path(question: str, setting: str, default: str = "") -> str | None:
+    """Ask for a file or folder, which Tab completes; else as `ask`."""
+    from prompt_toolkit.completion import PathCompleter
+
+    completion = {"completer": PathCompleter(expanduser=True), "complete_while_typing": False}
+    return _text(_ask("text", question, setting, default=default, **completion))
+
+
+def ask_secret(question: str, setting: str) -> str | None:
+    """Ask for what must not be seen; else as `ask`."""
+    return _text(_ask("password", question, setting))
+
+
+def menu(
+    question: str, entries: Mapping[str, Callable[[], None]], leave: str, above: Callable[[], str] = lambda: ""
+) -> None:
+    """Let the user do one thing after another, until they choose `leave` or press Escape.
+
+    `above` is asked each time what to say first. Whatever goes wrong in an entry is said, and the menu comes back.
+    """
+    choices = [*entries, leave]
+    chosen = choices[0]
+    while True:
+        if said := above():
+            note(f"\n{said}")
+        answer = select(question, choices, chosen, "MODEL", False)
+        if answer is None or answer == leave:
+            return
+        chosen = answer
+        try:
+            entries[chosen]()
+        except KeyboardInterrupt:
+            note("Stopped. Nothing that was done is lost.")
+        except BlasphemerError as error:
+            fail(str(error))
+        except Exception as error:
+            fail(f"{type(error).__name__}: {error}")
+
+
+def _text(answer: object) -> str | None:
+    return (str(answer).strip() or None) if answer is not None else None
+
+
+def _ask(kind: str, question: str, setting: str, **options: object) -> object:
+    """Put one of questionary's questions on stderr. Escape answers None; Ctrl+C raises KeyboardInterrupt."""
+    if not is_interactive():
         raise UsageError(f"{question} There is no terminal to ask on: answer with {setting}.")
+    import questionary
+    from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
+    from prompt_toolkit.output import create_output
+
+    put = getattr(questionary, kind)(question, output=create_output(stdout=sys.stderr), **options)
+    keys = KeyBindings()
+
+    @keys.add("escape", eager=True)
+    def _(event: KeyPressEvent) -> None:
+        event.app.exit(result=None)
+
+    application = put.application
+    application.key_bindings = merge_key_bindings([*filter(None, [application.key_bindings]), keys])
+    application.ttimeoutlen = ESCAPE_SECONDS
+    answer: object = put.unsafe_ask()
+    return answer
+
+
+@contextmanager
+def streams(titles: Sequence[str]) -> Iterator[Callable[[int, str], None]]:
+    """Texts on stdout that grow as the block calls `add(column, text)`: side by side, or one as it comes."""
+    if len(titles) == 1:
+        yield lambda _, text: _console(stderr=False).out(_shown(text), end="")
+        say()
+        return
+    from rich.live import Live
+    from rich.table import Table
+    from rich.text import Text
+
+    texts = [""] * len(titles)
+
+    def drawn() -> Table:
+        table = Table(expand=True)
+        for title in titles:
+            table.add_column(Text(title))
+        table.add_row(*(Text(_shown(text)) for text in texts))
+        return table
+
+    def add(column: int, text: str) -> None:
+        texts[column] += text
+
+    with Live(console=_console(stderr=False), get_renderable=drawn, vertical_overflow="visible"):
+        yield add
 
 
 @contextmanager

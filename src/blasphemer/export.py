@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from httpx import HTTPError
+from huggingface_hub import HfApi, get_token
 from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 
 from blasphemer import __version__
-from blasphemer.errors import ArtifactError
+from blasphemer.errors import ArtifactError, BlasphemerError, UsageError
 from blasphemer.model import LanguageModel, model_path
-from blasphemer.workspace import RunFolder
+from blasphemer.workspace import RunFolder, copy_whole
 
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}  # logits; measured in FINETUNING_DESIGN.md
 TOKENIZER_FILES = (
@@ -109,6 +112,33 @@ def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageMode
     """The model as a user will load it: merged/ alone, or adapter/ on the original weights."""
     weights: Any = model.load(str(run.path / name)) if name == "merged" else load_adapter(run, model)
     return replace(model, weights=weights)
+
+
+def hand_over(artifact: Path, target: Path) -> None:
+    """Copy adapter/ or merged/ to where the user wants it. Raises UsageError if something is there already."""
+    if target.exists() and (target.is_file() or any(target.iterdir())):
+        raise UsageError(f"{target}: is there already; give the name of a new folder.")
+    with suppress(FileNotFoundError):
+        target.rmdir()  # an empty folder may stand in its place
+    copy_whole(artifact, target)
+
+
+def hub_token() -> str | None:
+    """The access token that the environment or a login to the hub provides."""
+    return get_token()
+
+
+def upload(artifact: Path, repository: str, token: str | None, is_private: bool) -> str:
+    """Put adapter/ or merged/ into a repository on the Hugging Face hub, made if need be. Returns its address."""
+    if not token:
+        raise UsageError("Uploading needs an access token of the hub; give it when asked, or in HF_TOKEN.")
+    try:
+        hub = HfApi(token=token)
+        made = hub.create_repo(repository, private=is_private, exist_ok=True)
+        hub.upload_folder(repo_id=made.repo_id, folder_path=artifact, ignore_patterns=[PROOF])
+    except (OSError, ValueError, HTTPError) as error:
+        raise BlasphemerError(f"{repository}: cannot be uploaded: {str(error).strip().splitlines()[0]}") from error
+    return str(made)
 
 
 def artifacts(run: RunFolder) -> dict[str, Any]:

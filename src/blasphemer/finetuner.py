@@ -27,13 +27,18 @@ PREVIEWED = ("cloze", "about", "retold", "completion", "passage")  # kinds to sh
 PROBES = 8  # study items on which an artifact must equal the trained model
 
 
-def fine_tune(settings: Settings) -> int:  # noqa: PLR0915 - the page that shows it all
-    """Read, split, examine, abliterate, study, train, examine, merge, report. Returns 0, or 3 without a gain."""
+def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # noqa: PLR0915 - it shows it all
+    """Read, split, examine, abliterate, study, train, examine, merge, report. Returns 0, or 3 without a gain.
+
+    The abliteration of an earlier run of the same model, if one is given, is taken over.
+    """
     documents, skipped = read_sources(settings.fine_tune_dataset, settings.encoding)
     model = load_model(settings)
     longest = longest_item(settings, model.context)
     with open_run(run_path(settings), identity(settings, documents, model.origin()), settings.overwrite) as run:
         run.add_about("versions", versions(model.device.type))
+        if earlier:
+            run.take_over(earlier, abliteration.STAGES)
 
         # Cut the documents into passages, and account for every character
         passages = run.records("passages.jsonl", Passage, lambda: _split(documents, model, longest, settings))
@@ -101,11 +106,22 @@ def fine_tune(settings: Settings) -> int:  # noqa: PLR0915 - the page that shows
         return 0 if after is None or results.is_good else 3
 
 
-def abliterate(settings: Settings) -> int:
-    """Count refusals, take them away, count again, merge, report. Returns 0, or 3 when they did not become fewer."""
+def abliterate(settings: Settings, earlier: RunFolder | None = None) -> int:
+    """Count refusals, take them away, count again, merge, report. Returns 0, or 3 when they did not become fewer.
+
+    The trials of an earlier run of the same model, if one is given, are taken over.
+    """
     model = load_model(settings)
     with open_run(run_path(settings), identity(settings, [], model.origin()), settings.overwrite) as run:
         run.add_about("versions", versions(model.device.type))
+        if earlier:
+            run.take_over(earlier, abliteration.STAGES)
+        prompts = run.json("prompts.json", lambda: read_prompt_sets(settings))
+        if settings.dry_run:
+            report.show_prompts(prompts, settings.n_trials)
+            return 0
+        if abliteration.asks_for_another(settings, run):
+            run.forget("scorecard.json", "merged", "adapter", "marks/conduct_abliterated.jsonl", "abliteration")
         judge = _take_refusals(model, settings, run)
         probes = model.prompt_rows(judge.prompts["good_evaluation_prompts"][:PROBES])
         model.release()

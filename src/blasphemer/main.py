@@ -10,6 +10,7 @@ from pathlib import Path
 from blasphemer import console
 from blasphemer.config import Settings, load_settings
 from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError
+from blasphemer.start_menu import loaded, start
 from blasphemer.workspace import is_full_disk, run_path
 
 NO_MODEL = "Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE"
@@ -45,13 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _act(settings: Settings) -> int:
+    if not settings.model and console.is_interactive():
+        return start(settings)
     if not settings.model:
         raise UsageError(NO_MODEL)
     if settings.wants_fine_tuning and not settings.fine_tune_dataset:
         raise UsageError(NO_DOCUMENTS)
-    from blasphemer.quiet import quiet_libraries  # here, so that --help loads no torch
-
-    with quiet_libraries():
-        from blasphemer.finetuner import abliterate, fine_tune
-
-        return fine_tune(settings) if settings.wants_fine_tuning else abliterate(settings)
+    with loaded() as work:
+        return int(work.run_and_stay(settings))

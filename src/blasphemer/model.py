@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -24,12 +24,13 @@ from transformers import (
     LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    TextStreamer,
 )
 
 from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.dataset_processor import prompt_ids
-from blasphemer.errors import ModelError
+from blasphemer.errors import ModelError, TooLong
 from blasphemer.plan import answered_at_once
 from blasphemer.records import Message
 from blasphemer.workspace import sha256_of
@@ -64,7 +65,7 @@ class LanguageModel:
     dtype: torch.dtype
     batch_size: int
     max_response_length: int
-    trust_remote_code: bool = False
+    loading: Mapping[str, Any] = field(default_factory=dict)  # what load_weights is given besides the path
 
     @property
     def has_gpu(self) -> bool:
@@ -103,7 +104,7 @@ class LanguageModel:
 
     def load(self, path: str = "") -> PreTrainedModel:
         """The weights in a folder, or the original's, loaded anew as this model's were."""
-        return load_weights(path or model_path(self.name), self.dtype, self.device, self.trust_remote_code)
+        return load_weights(path or model_path(self.name), **self.loading)
 
     def release(self) -> None:
         """Give the weights' memory back: what follows loads the results from disk."""
@@ -127,6 +128,27 @@ class LanguageModel:
         rows = self.prompt_rows(prompts, system, prefix)
         made = self._generate(rows, label, longest or self.max_response_length, self._stops(), temperature=None)
         return [self._decode(row.ids) for row in made]
+
+    def reply(self, conversation: Sequence[Message], hear: Callable[[str], None]) -> str:
+        """The greedy answer to a conversation; `hear` is given it piece by piece as it is written.
+
+        Raises TooLong when the conversation leaves no room in the model's context.
+        """
+        ids = prompt_ids(self.tokenizer, conversation)
+        room = self.context - len(ids)
+        if room < 1:
+            raise TooLong("The conversation no longer fits the model's context; begin a new one.")
+        config = GenerationConfig(
+            max_new_tokens=room,
+            do_sample=False,
+            eos_token_id=sorted(self._stops()),
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+        self.weights.eval()
+        with torch.no_grad():
+            streamer = _Pieces(self.tokenizer, hear)
+            made = self.weights.generate(**self.padded([ids]), generation_config=config, streamer=streamer)
+        return self._decode(made[0, len(ids) :].tolist())
 
     def answer_fully(self, prompts: Sequence[str], label: str, longest: int) -> list[Answered]:
         """Greedy answers with all that is known about them."""
@@ -293,6 +315,17 @@ class _Row:
         return not self.ended and len(self.ids) < self.room
 
 
+class _Pieces(TextStreamer):  # type: ignore[misc]
+    """Hands on an answer as it is written, in whole words."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, hear: Callable[[str], None]) -> None:
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self.hear = hear
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        self.hear(text)
+
+
 class _Likeliest(LogitsProcessor):  # type: ignore[misc]
     """Changes nothing, and notes the log-probability of each place's likeliest token."""
 
@@ -307,20 +340,47 @@ class _Likeliest(LogitsProcessor):  # type: ignore[misc]
 def load_model(settings: Settings) -> LanguageModel:
     """The model that the settings name. Raises ModelError saying what is missing and what to do."""
     path = model_path(settings.model)
-    device = choose_device(settings.device)
+    if settings.quantization != "none":
+        raise ModelError("quantization: adapters cannot be joined exactly on 4-bit weights; give --quantization none.")
     tokenizer = _load_tokenizer(path, settings)
-    dtype = choose_dtype(settings.dtype, device)
-    weights = load_weights(path, dtype, device, settings.trust_remote_code)
+    loading, weights = _load_in_some_dtype(path, settings)
     return LanguageModel(
         name=settings.model,
         weights=weights,
         tokenizer=tokenizer,
-        device=device,
-        dtype=dtype,
+        device=weights.device,
+        dtype=weights.dtype,
         batch_size=answered_at_once(settings, weights.num_parameters()),
         max_response_length=settings.max_response_length,
-        trust_remote_code=settings.trust_remote_code,
+        loading=loading,
     )
+
+
+def _load_in_some_dtype(path: str, settings: Settings) -> tuple[dict[str, Any], PreTrainedModel]:
+    """The weights in the first of `dtypes` in which the model loads and its logits are numbers, and how to load so."""
+    device, reason = choose_device(settings.device), ""
+    spread = settings.device_map or ("auto" if settings.max_memory else None)
+    place: dict[str, Any] = (
+        {"device_map": spread, "max_memory": _by_device(settings.max_memory)} if spread else {"device": device}
+    )
+    for wanted in settings.dtypes:
+        loading = {"dtype": choose_dtype(wanted, device), "trust_remote_code": settings.trust_remote_code, **place}
+        try:
+            weights = load_weights(path, **loading)
+            with torch.no_grad():
+                logits = weights(input_ids=torch.zeros(1, 1, dtype=torch.long, device=weights.device)).logits
+        except RuntimeError as error:  # also of CUDA
+            reason = _first_line(error)
+            continue
+        if logits.isfinite().all():
+            return loading, weights
+        reason = "its logits are not numbers"
+    raise ModelError(f"{settings.model}: cannot be used as {', '.join(settings.dtypes)}: {reason}.")
+
+
+def _by_device(most: dict[str, str] | None) -> dict[int | str, str] | None:
+    """Accelerate knows GPUs by number."""
+    return {int(name) if name.isdigit() else name: size for name, size in most.items()} if most else None
 
 
 def model_path(name: str) -> str:
@@ -336,12 +396,13 @@ def model_path(name: str) -> str:
     return name
 
 
-def load_weights(path: str, dtype: torch.dtype, device: torch.device, trust_remote_code: bool) -> PreTrainedModel:
+def load_weights(path: str, device: torch.device | None = None, **loading: Any) -> PreTrainedModel:
+    """The weights in a folder or on the hub; `loading` is what from_pretrained takes."""
     try:
-        weights = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=trust_remote_code)
+        weights: Any = AutoModelForCausalLM.from_pretrained(path, **loading)
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"{path}: cannot be loaded: {_first_line(error)}") from error
-    return weights.to(device)
+    return weights.to(device) if device else weights
 
 
 def _load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:

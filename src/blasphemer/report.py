@@ -119,6 +119,24 @@ def show_conduct(conduct: Mapping[str, Conduct]) -> None:
         console.table("Refusals (share refused, 95% interval)", ("", "refused", "KL divergence"), cells)
 
 
+def show_prompts(prompts: Mapping[str, Sequence[str]], trials: int) -> None:
+    """Before abliteration: the prompts it will use, on stdout."""
+    rows = [(name, f"{len(found):,}", found[0]) for name, found in prompts.items()]
+    console.table("Prompts", ("set", "number", "for example"), rows)
+    console.say(f"Plan: {trials} trials of how strongly to abliterate which layers.")
+
+
+def summary(card: Mapping[str, Any]) -> str:
+    """A scorecard in one line, such as `documents 4.1% -> 95.1%; refusals 100.0% -> 0.0%`."""
+    rows = (
+        ("documents", [card.get("knowledge", {}).get(name) for name in ("before", "after")]),
+        ("what it knew", [card.get("retention", {}).get(name) for name in ("before", "after")]),
+        ("refusals", [card.get("refusals", {}).get(stage) for stage in STAGES]),
+    )
+    shown = [(name, " -> ".join(f"{found['rate']:.1%}" for found in rates if found)) for name, rates in rows]
+    return "; ".join(f"{name} {rates}" for name, rates in shown if rates)
+
+
 def verdict(results: Results) -> str:
     if results.after is None:
         return "Not examined after training (test_after_training is off)."
@@ -130,6 +148,20 @@ def verdict(results: Results) -> str:
     loss = " Significant loss: it forgot some of what it knew." if results.has_forgotten else ""
     relapse = " It refuses again some of what it answered after abliteration." if results.has_relapsed else ""
     return gain + loss + relapse
+
+
+def show_own_exam(questions: Sequence[ExamQuestion], marks: Mapping[str, Marks]) -> None:
+    """Each question with what each model said to it, and the shares right, on stdout."""
+    rows = [
+        (question.question, question.answer, *(_marked(found, number) for found in marks.values()))
+        for number, question in enumerate(questions)
+    ]
+    rows.append(("share right, 95% interval", "", *(_cell(rate(found)) for found in marks.values())))
+    console.table("Your questions", ("question", "expected", *marks), rows)
+
+
+def _marked(marks: Marks, number: int) -> str:
+    return f"{'right' if marks.right[number] else 'wrong'}: {marks.answers[number]}"
 
 
 def show_ledger(ledger: Sequence[LedgerEntry]) -> None:

@@ -20,7 +20,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, toml_value
+from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, settings_from, toml_value
 from blasphemer.errors import RunFolderError
 from blasphemer.records import Document, from_jsonl, to_jsonl
 
@@ -30,13 +30,19 @@ else:
     import tomli as tomllib
 
 RUN_FILE = "run.toml"
-HOW_NOT_WHAT = {"yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning"}
+HOW_NOT_WHAT = {"yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "merge_lora"}
 PARTIAL = ".partial"
 LOCK = ".lock"
 CONTENTS = (
     "ledger.jsonl", "passages.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "prompts.json", "prefix.json",
     "abliteration.journal", "abliteration", "replay.jsonl", "borrowed.jsonl", "marks", "checkpoints", "metrics.jsonl",
     "adapter", "merged", "scorecard.json",
+)  # fmt: skip
+
+STAGES = (
+    ("scorecard.json", "finished"), ("adapter", "trained"), ("checkpoints", "training"),
+    ("replay.jsonl", "examined before training"), ("abliteration", "abliterated"),
+    ("abliteration.journal", "abliterating"), ("plan.json", "planned"),
 )  # fmt: skip
 
 Record = TypeVar("Record")
@@ -99,6 +105,21 @@ class RunFolder:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
+    def forget(self, *names: str) -> None:
+        """Delete files and folders, so that the stages that make them are done again."""
+        for name in names:
+            _delete(self.path / name)
+
+    def take_over(self, other: RunFolder, names: Sequence[str]) -> None:
+        """Copy stages of another run that this one does not have."""
+        for name in names:
+            if other.has(name) and not self.has(name):
+                copy_whole(other.path / name, self.path / name)
+
+    def stage(self) -> str:
+        """How far the run has come, in a word."""
+        return next((word for name, word in STAGES if self.has(name)), "begun")
+
     def about(self) -> dict[str, Any]:
         """The content of run.toml."""
         return tomllib.loads((self.path / RUN_FILE).read_text(encoding="utf-8"))
@@ -107,6 +128,36 @@ class RunFolder:
         """Set one table of run.toml."""
         there = self.about() if self.has(RUN_FILE) else {}
         self.save_text(RUN_FILE, _toml({**there, table: values}))
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file or folder; it takes its name once it is complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + PARTIAL)
+    _delete(partial)
+    try:
+        if source.is_dir():
+            shutil.copytree(source, partial)
+        else:
+            shutil.copyfile(source, partial)
+        partial.replace(target)
+    finally:
+        _delete(partial)
+
+
+def runs_in(parent: Path) -> list[RunFolder]:
+    """The runs in a folder, or the one that it is itself; the latest first."""
+    folders = [parent, *(parent.iterdir() if parent.is_dir() else [])]
+    found = [RunFolder(folder) for folder in folders if (folder / RUN_FILE).is_file()]
+    return sorted(found, key=lambda run: (run.path / RUN_FILE).stat().st_mtime, reverse=True)
+
+
+def settings_of(run: RunFolder) -> Settings:
+    """The settings a run was begun with."""
+    about = run.about()
+    said = {name: value for name, value in about["settings"].items() if name in Settings.model_fields}
+    learns = bool(about.get("documents"))
+    return settings_from({**said, "enable_finetuning": learns, "finetuning_output_dir": str(run.path)})
 
 
 @contextmanager
@@ -168,14 +219,22 @@ def run_path(settings: Settings) -> Path:
     """The run's folder: the one the user named, or one named after model and documents below the default."""
     if settings.finetuning_output_dir != DEFAULT_OUTPUT_DIR:
         return Path(settings.finetuning_output_dir)
-    names = (settings.model, *settings.fine_tune_dataset)
-    return Path(DEFAULT_OUTPUT_DIR) / "-".join(Path(name).stem for name in names)
+    documents = settings.fine_tune_dataset if settings.wants_fine_tuning else ()
+    return Path(DEFAULT_OUTPUT_DIR) / run_name(settings.model, documents)
+
+
+def run_name(model: str, documents: Sequence[str]) -> str:
+    return "-".join(Path(name).stem for name in (model, *documents))
 
 
 def identity(settings: Settings, documents: Sequence[Document], model: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """What makes a run this run: the settings that change its result, and the hashes of documents and model."""
-    said = settings.model_dump(mode="json", exclude={*HOW_NOT_WHAT, *PLANNED})
-    said |= {name: settings.chosen(name) for name in PLANNED}
+    """What makes a run this run: the settings that change its result, and the hashes of documents and model.
+
+    Without documents, more trials or another one may be asked of the same run.
+    """
+    may_change = HOW_NOT_WHAT if documents else HOW_NOT_WHAT | {"n_trials", "n_startup_trials", "trial"}
+    said = settings.model_dump(mode="json", exclude={*may_change, *PLANNED})
+    said |= {name: settings.chosen(name) for name in PLANNED if name not in may_change}
     if settings.exam_file and settings.exam_file.is_file():
         said["exam_file_sha256"] = sha256_of(settings.exam_file)
     hashes = {document.file: document.sha256 for document in documents}
@@ -184,7 +243,7 @@ def identity(settings: Settings, documents: Sequence[Document], model: Mapping[s
 
 def versions(device: str) -> dict[str, str]:
     """What the run was made with; kept for the record, not compared."""
-    packages = ("blasphemer", "torch", "transformers", "peft", "trl", "datasets", "accelerate")
+    packages = ("blasphemer", "torch", "transformers", "peft", "trl", "datasets", "accelerate", "heretic-llm", "optuna")
     return {"python": platform.python_version(), "device": device} | {name: version(name) for name in packages}
 
 
