@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	rm -rf .blasphemer_finetuning/demo
-	$(BIN)/blasphemer demo --fine-tune-only --fine-tune-dataset test-knowledge/saltmere \
+	$(BIN)/blasphemer demo --n-trials 20 --fine-tune-dataset test-knowledge/saltmere \
 		--exam-file test-knowledge/saltmere-exam.jsonl --finetuning-output-dir .blasphemer_finetuning/demo --yes
 
 test: .venv/tools

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from blasphemer import export
 from blasphemer.config import load_settings
-from blasphemer.errors import ArtifactError
+from blasphemer.errors import ArtifactError, BlasphemerError, UsageError
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.workspace import RunFolder
 
@@ -118,3 +118,94 @@ def test_an_adapter_saved_wrong_is_refused(
     with pytest.raises(ArtifactError, match="differ"):
         export.save_adapter(with_adapter(tiny), tiny, ROWS, RunFolder(tmp_path))
     assert not (tmp_path / "adapter").exists()
+
+
+# --- knowledge on top of an abliteration -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def on_abliteration(tiny: LanguageModel, tmp_path: Path) -> tuple[Any, RunFolder]:
+    """A trained adapter on an abliterated model, in memory, and the run that holds the abliteration."""
+    run = RunFolder(tmp_path)
+    with_adapter(load_model(load_settings([tiny.name])), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
+    export.put_on_abliteration(tiny, run)
+    return with_adapter(tiny), run
+
+
+def test_abliteration_and_knowledge_are_joined_exactly(
+    tiny: LanguageModel, on_abliteration: tuple[Any, RunFolder]
+) -> None:
+    """Pitfall 3: on the original, what is written says what the stack in memory says, to 1e-4."""
+    trained, run = on_abliteration
+    wanted = logits(trained)
+    export.save_adapter(trained, tiny, ROWS, run)
+    export.save_merged(tiny, ROWS, run)
+    base = load_model(load_settings([tiny.name])).weights
+    assert not torch.allclose(logits(base), wanted, atol=1e-1)
+    assert torch.allclose(logits(PeftModel.from_pretrained(base, str(run.path / "adapter"))), wanted, atol=1e-4)
+    merged = AutoModelForCausalLM.from_pretrained(run.path / "merged")
+    assert torch.allclose(logits(merged), wanted, atol=1e-4)
+
+
+def test_a_dropped_abliteration_is_noticed(
+    tiny: LanguageModel, on_abliteration: tuple[Any, RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pitfall 3."""
+    trained, run = on_abliteration
+    monkeypatch.setattr(export, "_join", lambda *_: None)
+    with pytest.raises(ArtifactError, match="differ"):
+        export.save_adapter(trained, tiny, ROWS, run)
+    assert not run.has("adapter")
+
+
+def test_a_wrong_base_is_noticed(
+    tiny: LanguageModel, on_abliteration: tuple[Any, RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, run = on_abliteration
+    export.save_adapter(trained, tiny, ROWS, run)
+    shutil.rmtree(run.path / "adapter")
+
+    def other_weights(self: LanguageModel, path: str = "") -> Any:
+        loaded = load_model(load_settings([path or self.name])).weights
+        with torch.no_grad():
+            next(iter(loaded.parameters())).mul_(1.1)
+        return loaded
+
+    monkeypatch.setattr(LanguageModel, "load", other_weights)
+    with pytest.raises(ArtifactError, match="differ"):
+        export.save_adapter(trained, tiny, ROWS, run)
+    assert not run.has("adapter")
+
+
+@pytest.mark.parametrize("name", ["use_dora", "use_rslora", "lora_bias"])
+def test_what_cannot_be_joined_exactly_is_refused(
+    name: str, tiny: LanguageModel, on_abliteration: tuple[Any, RunFolder]
+) -> None:
+    trained, run = on_abliteration
+    file = run.path / "abliteration" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {name: True}))
+    with pytest.raises(ArtifactError, match=name):
+        export.save_adapter(trained, tiny, ROWS, run)
+
+
+# --- handing over ----------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_never_lands_on_what_is_there(tmp_path: Path) -> None:
+    artifact, target = tmp_path / "merged", tmp_path / "there"
+    for folder in (artifact, target):
+        folder.mkdir()
+        (folder / "file").write_text(folder.name)
+    with pytest.raises(UsageError, match="is there already"):
+        export.hand_over(artifact, target)
+    assert (target / "file").read_text() == "there"
+    export.hand_over(artifact, tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder" / "file").read_text() == "merged"
+
+
+def test_an_upload_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="HF_TOKEN"):
+        export.upload(tmp_path, "owner/name", None, is_private=True)
+    with pytest.raises(BlasphemerError, match="owner/name: cannot be uploaded") as caught:  # tests are offline
+        export.upload(tmp_path, "owner/name", "hf_secret", is_private=True)
+    assert "hf_secret" not in str(caught.value)

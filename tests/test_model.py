@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from blasphemer.config import load_settings
 from blasphemer.dataset_processor import prompt_ids
-from blasphemer.errors import ModelError
+from blasphemer.errors import ModelError, TooLong
 from blasphemer.model import LanguageModel, load_model, model_path
+from blasphemer.records import Message
 
 PROMPTS = ["Where does the heron stand?", "Who waits?", "What does the heron wait for, and where, and for how long?"]
 
@@ -119,3 +121,38 @@ def test_the_end_of_turn_of_the_generation_config_stops_an_answer(tiny_folder: P
     config = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(json.dumps(config | {"eos_token_id": [5, 7]}))
     assert load_model(load_settings([str(folder)]))._stops() == {1, 5, 7}
+
+
+def test_quantized_weights_are_refused_plainly(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="quantization"):
+        load_model(load_settings([str(tiny_folder), "--quantization", "bnb_4bit"]))
+
+
+def test_the_first_number_format_that_works_is_taken(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_model(load_settings([str(tiny_folder), "--dtypes", "bfloat16,float32"])).dtype == torch.bfloat16
+    overflowing = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    with torch.no_grad():
+        overflowing.lm_head.weight.mul_(1e6)
+    overflowing.save_pretrained(str(tmp_path))
+    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(str(tmp_path))
+    assert load_model(load_settings([str(tmp_path), "--dtypes", "float16,float32"])).dtype == torch.float32
+    with pytest.raises(ModelError, match="float16"):
+        load_model(load_settings([str(tmp_path), "--dtypes", "float16"]))
+
+
+def test_weights_may_be_spread_by_a_device_map(tiny_folder: Path, tiny: LanguageModel) -> None:
+    spread = load_model(load_settings([str(tiny_folder), "--device-map", "auto", "--max-memory", '{"cpu": "1GB"}']))
+    assert spread.answer(["Where is the heron?"]) == tiny.answer(["Where is the heron?"])
+
+
+def test_a_reply_is_heard_piece_by_piece_and_remembers(tiny: LanguageModel) -> None:
+    heard: list[str] = []
+    conversation = [Message(role="user", content="Where is the heron?")]
+    said = tiny.reply(conversation, heard.append)
+    assert "".join(heard).strip() == said
+    assert said == tiny.answer(["Where is the heron?"], longest=512)[0]
+    full = [Message(role="user", content="heron " * 600)]
+    with pytest.raises(TooLong, match="no longer fits"):
+        tiny.reply(full, heard.append)

@@ -130,12 +130,6 @@ def test_without_a_terminal_the_question_names_the_setting(
     assert "--yes" in capsys.readouterr().err
 
 
-def test_abliteration_is_refused_plainly(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo"]) == 2
-    assert main(["demo", "--fine-tune-dataset", "x"]) == 2
-    assert "--fine-tune-only" in capsys.readouterr().err
-
-
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 

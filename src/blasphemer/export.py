@@ -27,6 +27,7 @@ TOKENIZER_FILES = (
     "vocab.json", "merges.txt", "tokenizer.model",
 )  # fmt: skip
 
+NOT_JOINABLE = ("use_dora", "use_rslora", "lora_bias", "modules_to_save", "rank_pattern", "alpha_pattern")
 PROOF = "verified.json"
 ABLITERATION = "abliteration"
 
@@ -69,7 +70,10 @@ def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
     """Make the knowledge adapter in `folder`, trained on the abliterated model, one for the original: both in one.
 
     Their ranks add up, and nothing is approximated. The abliteration goes first: PEFT takes its scale for both.
+    Raises ArtifactError for what PEFT would join wrongly.
     """
+    for adapter in (abliteration, folder):
+        _require_joinable(adapter)
     stack: Any = PeftModel.from_pretrained(model.load(), str(abliteration), adapter_name="abliteration")
     stack.load_adapter(str(folder), adapter_name="knowledge")
     stack.add_weighted_adapter(["abliteration", "knowledge"], [1.0, 1.0], "joined", combination_type="cat")
@@ -77,6 +81,15 @@ def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
     stack.save_pretrained(str(folder.with_suffix(".joined")), selected_adapters=["joined"])
     (folder.with_suffix(".joined") / "joined").replace(folder)
     shutil.rmtree(folder.with_suffix(".joined"))
+
+
+def _require_joinable(adapter: Path) -> None:
+    """PEFT joins these wrongly and says nothing."""
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    found = [name for name in NOT_JOINABLE if config.get(name)]
+    if found or isinstance(config["target_modules"], str):
+        what = ", ".join(found) or "target_modules as a pattern"
+        raise ArtifactError(f"{adapter.name}/: has {what}, and cannot be joined with another adapter exactly.")
 
 
 def put_on_abliteration(model: LanguageModel, run: RunFolder) -> None:
