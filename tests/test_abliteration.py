@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -134,6 +135,44 @@ def test_without_a_terminal_the_choice_names_its_setting() -> None:
 # --- models that cannot be treated -----------------------------------------------------------------------------------
 
 
+def own_prompts(folder: Path) -> list[str]:
+    """Flags that give the same two prompts for every purpose, as plain text."""
+    (folder / "prompts.txt").write_text("One?\nTwo?\n", encoding="utf-8")
+    names = ("good-prompts", "bad-prompts", "good-evaluation-prompts", "bad-evaluation-prompts")
+    return [word for name in names for word in (f"--{name}", str(folder / "prompts.txt"))]
+
+
+def test_a_model_that_refuses_nothing_is_left_as_it_is(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pitfall 25: nothing is divided by the refusals there were."""
+    out = tmp_path / "out"
+    words = [str(tiny_folder), *own_prompts(tmp_path), "--refusal-markers", "no such words", "--yes"]
+    assert main([*words, "--finetuning-output-dir", str(out)]) == 0
+    assert "refuses nothing" in capsys.readouterr().out
+    assert not {"abliteration", "adapter", "merged"} & {item.name for item in out.iterdir()}
+
+
+def test_a_dry_run_shows_the_prompts_and_tries_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command(tmp_path / "out", "--dry-run")) == 0
+    assert "duskstone" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "abliteration.journal").exists()
+
+
+def test_another_trial_of_the_same_search_may_be_named(abliterated: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(abliterated, out)
+    chosen = json.loads((out / "abliteration" / "trial.json").read_text(encoding="utf-8"))["number"]
+    other = 1 if chosen != 1 else 2
+    before = (out / "abliteration.journal").read_bytes()
+    main(command(out, "--trial", str(other)))
+    assert json.loads((out / "abliteration" / "trial.json").read_text(encoding="utf-8"))["number"] == other
+    assert (out / "abliteration.journal").read_bytes() == before
+    main(command(out, "--n-trials", str(int(TRIALS) + 1)))
+    journal = (out / "abliteration.journal").read_text(encoding="utf-8")
+    assert sum('"user_attr"' in line for line in journal.splitlines()) == int(TRIALS) + 1
+
+
 def test_a_model_with_too_few_layers_is_refused_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tokenizer = make_tokenizer()
     config = LlamaConfig(
@@ -146,11 +185,7 @@ def test_a_model_with_too_few_layers_is_refused_plainly(tmp_path: Path, capsys: 
     )
     LlamaForCausalLM(config).save_pretrained(str(tmp_path / "flat"))
     tokenizer.save_pretrained(str(tmp_path / "flat"))
-    prompts = tmp_path / "prompts.txt"
-    prompts.write_text("One?\nTwo?\n", encoding="utf-8")
-    names = ("good-prompts", "bad-prompts", "good-evaluation-prompts", "bad-evaluation-prompts")
-    given = [word for name in names for word in (f"--{name}", str(prompts))]
-    words = [str(tmp_path / "flat"), *given, "--refusal-markers", "e,a,o,i,u,\u0120", "--yes"]
+    words = [str(tmp_path / "flat"), *own_prompts(tmp_path), "--refusal-markers", "e,a,o,i,u,\u0120", "--yes"]
     assert main(words) == 2
     assert "has 2 layers" in capsys.readouterr().err
 

@@ -128,9 +128,7 @@ def test_quantized_weights_are_refused_plainly(tiny_folder: Path) -> None:
         load_model(load_settings([str(tiny_folder), "--quantization", "bnb_4bit"]))
 
 
-def test_the_first_number_format_that_works_is_taken(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_number_format_that_works_is_taken(tiny_folder: Path, tmp_path: Path) -> None:
     assert load_model(load_settings([str(tiny_folder), "--dtypes", "bfloat16,float32"])).dtype == torch.bfloat16
     overflowing = AutoModelForCausalLM.from_pretrained(tiny_folder)
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from blasphemer.workspace import (
     is_full_disk,
     open_run,
     run_path,
+    runs_in,
+    settings_of,
     sha256_of,
     versions,
 )
@@ -288,3 +291,37 @@ def test_a_real_full_disk_is_recognised() -> None:
     with pytest.raises(OSError, match="space") as caught:
         Path("/dev/full").write_text("x", encoding="utf-8")
     assert is_full_disk(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "demo --n-trials 7 --system-prompt ''",
+        "demo --fine-tune-dataset docs --fine-tune-dataset more.md --n-trials 7 --trial 2 --num-train-epochs 4",
+        "o/n --fine-tune-only --fine-tune-dataset docs --bad-prompts bad.txt --no-test-after-training",
+    ],
+)
+def test_a_run_on_disk_gives_back_the_settings_it_was_begun_with(words: str) -> None:
+    """Pitfall 6: also through TOML."""
+    settings = load_settings([*shlex.split(words), "--finetuning-output-dir", str(FOLDER)])
+    documents = [Document("a.txt", "text", "12")] if settings.wants_fine_tuning else []
+    with open_run(FOLDER, identity(settings, documents, {}), overwrite=False) as run:
+        again = settings_of(run)
+        assert identity(again, documents, {}) == identity(settings, documents, {})
+        assert (run_path(again), again.wants_fine_tuning) == (FOLDER, settings.wants_fine_tuning)
+    assert [found.path for found in runs_in(FOLDER)] == [FOLDER]
+    assert [found.path for found in runs_in(Path())] == [FOLDER]
+
+
+def test_stages_are_taken_over_whole_and_never_over_ones_own(run: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder(tmp_path / "other")
+    for name in ("plan.json", "marks/one.jsonl", "adapter/weights"):
+        other.save_text(name, "theirs")
+    run.save_text("plan.json", "mine")
+    run.take_over(other, ["plan.json", "marks/one.jsonl", "adapter", "merged"])
+    shown = {name: (run.path / name).read_text() for name in ("plan.json", "marks/one.jsonl", "adapter/weights")}
+    assert shown == {"plan.json": "mine", "marks/one.jsonl": "theirs", "adapter/weights": "theirs"}
+    assert not run.has("merged")
+    run.forget("plan.json", "adapter", "never there")
+    assert not run.has("plan.json")
+    assert not run.has("adapter")

@@ -52,9 +52,7 @@ def abliterate(model: LanguageModel, judge: Judge, refused: int, settings: Setti
     """
     with torch.no_grad(), torch.random.fork_rng(), _engine(model, judge, settings) as engine:
         bench = _Bench(engine, _directions(engine, judge, settings), replace(model, weights=engine.model), judge)
-        trials = _search(bench, refused, settings, run)
-        run.add_about("search", {"n_trials": settings.n_trials, "done": len(trials)})
-        chosen = choose(trials, settings)
+        chosen = choose(_search(bench, refused, settings, run), settings)
         bench.apply(chosen.direction_index, chosen.parameters)
         with run.writing("abliteration") as folder:
             engine.model.save_pretrained(str(folder))
@@ -153,6 +151,7 @@ def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> 
     study = _study(run)
     _give_up_unfinished(study)
     done = _finished(study)
+    run.add_about("search", {"n_trials": settings.n_trials, "done": len(done)})
     startup = settings.chosen("n_startup_trials") or min(settings.n_startup_trials, settings.n_trials // 3)
     with console.progress("abliterating", settings.n_trials) as advance, contextlib.suppress(KeyboardInterrupt):
         advance(len(done))
@@ -172,6 +171,7 @@ def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> 
             advance(note=f"best: {best.refusals} refusals, KL {best.kl_divergence:.4f}")
     if not done:
         raise Interrupted("Stopped before the first trial was done.")
+    run.add_about("search", {"n_trials": settings.n_trials, "done": len(done)})
     return done
 
 

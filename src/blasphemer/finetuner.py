@@ -132,6 +132,8 @@ def abliterate(settings: Settings, earlier: RunFolder | None = None) -> int:
         conducts = _conducts(run)
         run.save_json("scorecard.json", {**report.scorecard_of_conduct(conducts), "artifacts": export.artifacts(run)})
         report.show_conduct(conducts)
+        if not run.has("abliteration"):
+            console.say(f"{settings.model} refuses nothing: it stays as it is.")
         console.say(f"Everything is in {run.path}")
         return 0 if report.is_less_refusing(conducts) else 3
 

@@ -157,6 +157,8 @@ def settings_of(run: RunFolder) -> Settings:
     about = run.about()
     said = {name: value for name, value in about["settings"].items() if name in Settings.model_fields}
     learns = bool(about.get("documents"))
+    if "search" in about:
+        said["n_trials"] = about["search"]["n_trials"]
     return settings_from({**said, "enable_finetuning": learns, "finetuning_output_dir": str(run.path)})
 
 
@@ -232,9 +234,9 @@ def identity(settings: Settings, documents: Sequence[Document], model: Mapping[s
 
     Without documents, more trials or another one may be asked of the same run.
     """
-    may_change = HOW_NOT_WHAT if documents else HOW_NOT_WHAT | {"n_trials", "n_startup_trials", "trial"}
+    may_change = HOW_NOT_WHAT if documents else HOW_NOT_WHAT | {"n_trials", "trial"}
     said = settings.model_dump(mode="json", exclude={*may_change, *PLANNED})
-    said |= {name: settings.chosen(name) for name in PLANNED if name not in may_change}
+    said |= {name: settings.chosen(name) for name in PLANNED}
     if settings.exam_file and settings.exam_file.is_file():
         said["exam_file_sha256"] = sha256_of(settings.exam_file)
     hashes = {document.file: document.sha256 for document in documents}

@@ -1,0 +1,51 @@
+"""What the numbers are taken to mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from blasphemer.records import Conduct, Marks
+from blasphemer.report import Results, is_less_refusing, summary, verdict
+
+
+def marks(right: int, total: int) -> Marks:
+    return Marks((True,) * right + (False,) * (total - right), ("",) * total)
+
+
+def conduct(refused: int, total: int = 60) -> Conduct:
+    return Conduct((True,) * refused + (False,) * (total - refused), ("",) * total, 0.01)
+
+
+def results(**stages: int) -> Results:
+    known = marks(100, 100)
+    judged = {stage: conduct(refused) for stage, refused in stages.items()}
+    return Results(marks(0, 50), marks(45, 50), marks(0, 0), known, known, judged)
+
+
+@pytest.mark.parametrize(("back", "is_good"), [(0, True), (2, True), (20, False)])
+def test_refusals_that_come_back_are_a_failure_and_said_in_words(back: int, is_good: bool) -> None:
+    """Pitfall 19."""
+    found = results(original=60, abliterated=0, fine_tuned=back)
+    assert found.is_good is is_good
+    assert ("refuses again" in verdict(found)) is not is_good
+
+
+def test_without_an_abliteration_nothing_can_come_back() -> None:
+    assert results().is_good
+
+
+def test_refusals_have_become_fewer_or_there_were_none() -> None:
+    """Pitfall 25."""
+    assert is_less_refusing({"original": conduct(60), "abliterated": conduct(5)})
+    assert not is_less_refusing({"original": conduct(60), "abliterated": conduct(59)})
+    assert is_less_refusing({"original": conduct(0), "abliterated": conduct(0)})
+
+
+def test_a_scorecard_is_told_in_one_line() -> None:
+    share = {"rate": 0.5}
+    card = {
+        "knowledge": {"before": share, "after": {"rate": 1.0}},
+        "refusals": {"original": share, "abliterated": None},
+    }
+    assert summary(card) == "documents 50.0% -> 100.0%; refusals 50.0%"
+    assert summary({}) == ""
