@@ -21,18 +21,20 @@ def measure(model: LanguageModel, tasks: Sequence[str]) -> Scores:
     """
     try:
         from lm_eval import simple_evaluate
+        from lm_eval.config.evaluate_config import EvaluatorConfig
         from lm_eval.models.huggingface import HFLM
-        from lm_eval.utils import load_yaml_config
     except ImportError as error:
         raise ModelError(f"Benchmarks need lm-eval: pip install 'lm-eval[hf]' ({error}).") from error
     named = [task.strip() for task in tasks if task.strip()]
     try:
-        wanted = [load_yaml_config(yaml_path=name) if name.endswith(".yaml") else name for name in named]
         console.note(f"Measuring {', '.join(named)} ...")
         with contextlib.redirect_stdout(io.StringIO()):
+            wanted = EvaluatorConfig(tasks=named)
+            manager = wanted.process_tasks()
             found = simple_evaluate(
                 model=HFLM(pretrained=model.weights, tokenizer=model.tokenizer, batch_size=model.batch_size),
-                tasks=wanted,
+                tasks=wanted.tasks,
+                task_manager=manager,
                 apply_chat_template=True,
                 bootstrap_iters=0,
             )
