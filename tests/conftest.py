@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import random
 from pathlib import Path
+from typing import Any
 
+import numpy
 import pytest
+import torch
 
 from blasphemer.config import load_settings
 from blasphemer.main import main
 from blasphemer.model import LanguageModel, load_model
+from blasphemer.quiet import NAMES
 from tests.tiny import make_model
 
 PEOPLE = """Ibbet Orrery lives in Windlesea. She works as a beekeeper. She keeps a grey heron. She plays the banjo.
@@ -46,9 +53,20 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_run(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run: the demo model has learnt twelve facts about three people."""
-    folder = tmp_path_factory.mktemp("runs") / "demo"
+    folder, before = tmp_path_factory.mktemp("runs") / "demo", state_of_process()
     assert main(demo_command(documents, folder)) == 0
+    assert state_of_process() == before
     return folder
+
+
+def state_of_process() -> dict[str, Any]:
+    """What a run must leave as it was."""
+    return {
+        "gradients": torch.is_grad_enabled(),
+        "random state": (torch.get_rng_state().tolist(), random.getstate(), numpy.random.get_state()[1].tolist()),
+        "log levels": {name: logging.getLogger(name).level for name in NAMES},
+        "environment": dict(os.environ),
+    }
 
 
 def demo_command(documents: Path, folder: Path) -> list[str]:

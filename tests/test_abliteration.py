@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import random
 import shutil
@@ -26,6 +25,7 @@ from blasphemer.main import main
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.records import Conduct, Trial, from_jsonl
 from blasphemer.workspace import RunFolder
+from tests.conftest import state_of_process
 from tests.tiny import make_tokenizer
 
 TRIALS = "4"
@@ -41,6 +41,12 @@ def abliterated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("abliterated") / "demo"
     assert main(command(out)) == 0
     return out
+
+
+def trials_in(run: Path) -> int:
+    """How many trials were ever finished, one that was made twice counted twice."""
+    journal = (run / "abliteration.journal").read_text(encoding="utf-8")
+    return sum('"user_attr"' in line for line in journal.splitlines())
 
 
 def test_refusals_go_and_harmless_answers_stay(abliterated: Path) -> None:
@@ -87,20 +93,15 @@ def test_killed_at_random_moments_the_search_comes_to_the_same_end(abliterated: 
     assert main(command(out)) == 0
     for name in ("abliteration/trial.json", "abliteration/adapter_model.safetensors", "merged/model.safetensors"):
         assert (out / name).read_bytes() == (abliterated / name).read_bytes()
-    journal = (out / "abliteration.journal").read_text(encoding="utf-8")
-    assert sum('"user_attr"' in line for line in journal.splitlines()) == int(TRIALS)
+    assert trials_in(out) == int(TRIALS)
 
 
 def test_afterwards_the_process_is_as_it_was(tmp_path: Path) -> None:
     """Heretic turns gradients off and reseeds; loggers and environment are others' too."""
 
-    def state() -> tuple[Any, ...]:
-        levels = {name: logging.getLogger(name).level for name in ("transformers", "peft", "optuna")}
-        return torch.is_grad_enabled(), torch.get_rng_state().tolist(), random.getstate(), levels, dict(os.environ)
-
-    before = state()
+    before = state_of_process()
     assert main(command(tmp_path / "out", "--n-trials", "1", "--no-merge-lora")) == 0
-    assert state() == before
+    assert state_of_process() == before
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------
@@ -164,13 +165,11 @@ def test_another_trial_of_the_same_search_may_be_named(abliterated: Path, tmp_pa
     shutil.copytree(abliterated, out)
     chosen = json.loads((out / "abliteration" / "trial.json").read_text(encoding="utf-8"))["number"]
     other = 1 if chosen != 1 else 2
-    before = (out / "abliteration.journal").read_bytes()
     main(command(out, "--trial", str(other)))
     assert json.loads((out / "abliteration" / "trial.json").read_text(encoding="utf-8"))["number"] == other
-    assert (out / "abliteration.journal").read_bytes() == before
+    assert trials_in(out) == int(TRIALS)
     main(command(out, "--n-trials", str(int(TRIALS) + 1)))
-    journal = (out / "abliteration.journal").read_text(encoding="utf-8")
-    assert sum('"user_attr"' in line for line in journal.splitlines()) == int(TRIALS) + 1
+    assert trials_in(out) == int(TRIALS) + 1
 
 
 def test_a_model_with_too_few_layers_is_refused_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,6 +136,9 @@ class _Bench:
         from heretic.model import AbliterationParameters
 
         self.engine.reset_model()
+        for name, value in self.engine.model.named_parameters():
+            if "lora_" in name:  # resetting leaves in lora_A what the last trial wrote, though to no effect
+                value.zero_()
         weights = {name: AbliterationParameters(**values) for name, values in parameters.items()}
         self.engine.abliterate(self.directions, direction_index, weights)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import random
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 
+import numpy
 import torch
 from datasets import disable_progress_bars, enable_progress_bars
 from datasets.utils import are_progress_bars_disabled
@@ -28,7 +31,7 @@ def quiet_libraries() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), without_bitsandbytes():
+        with warnings.catch_warnings(), without_bitsandbytes(), _left_as_it_was():
             warnings.filterwarnings("ignore", category=FutureWarning)  # their uses of each other's older names
             warnings.filterwarnings("ignore", message=".*experimental feature")
             yield
@@ -39,6 +42,20 @@ def quiet_libraries() -> Iterator[None]:
             enable_progress_bars()
         if had_bars[1]:
             transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def _left_as_it_was() -> Iterator[None]:
+    """Training seeds every source of randomness, abliteration too, and libraries leave notes in the environment."""
+    chance, numpys, environment = random.getstate(), numpy.random.get_state(), dict(os.environ)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(chance)
+        numpy.random.set_state(numpys)
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def without_bitsandbytes() -> AbstractContextManager[None]:
