@@ -50,7 +50,7 @@ def abliterate(terminal: Terminal) -> None:
         terminal.wait_for("Which model?")
         terminal.press(way_back)
         terminal.wait_for(START)
-    for key in (ESCAPE, ENTER):  # the trials are kept: the second time, only the choice is asked for
+    for key in (ESCAPE, CONTROL_C, ENTER):  # the trials are kept: after the first time, only the choice is asked for
         terminal.press(ENTER)
         terminal.wait_for("Which model?")
         terminal.press(ENTER)
@@ -61,15 +61,12 @@ def abliterate(terminal: Terminal) -> None:
 
 
 def fine_tune(terminal: Terminal, documents: Path) -> None:
-    terminal.press(ENTER)
-    terminal.wait_for("Which documents?")
-    terminal.press(CONTROL_C)
-    terminal.wait_for(RESULT)
-    terminal.press(ENTER)
-    terminal.wait_for("Which documents?")
-    terminal.press("nowhere", ENTER)
-    assert "no such file" in terminal.wait_for(RESULT)
-    for key, then in ((ESCAPE, "demo, abliterated "), ("y", "abliterated and fine-tuned")):
+    for keys, then in (([ESCAPE], ""), ([CONTROL_C], "Stopped"), (["nowhere", ENTER], "no such file")):
+        terminal.press(ENTER)
+        terminal.wait_for("Which documents?")
+        terminal.press(*keys)
+        assert then in terminal.wait_for(RESULT)
+    for key, then in ((ESCAPE, "demo, abliterated "), (CONTROL_C, "Stopped"), ("y", "abliterated and fine-tuned")):
         terminal.press(ENTER)
         terminal.wait_for("Which documents?")
         terminal.press(str(documents), ENTER)
@@ -81,23 +78,36 @@ def fine_tune(terminal: Terminal, documents: Path) -> None:
 def chat(terminal: Terminal) -> None:
     terminal.press(DOWN, DOWN, DOWN, ENTER)
     terminal.wait_for("Show the original's")
-    terminal.press(ENTER)
-    terminal.wait_for("You:")
-    terminal.press(ASKED, ENTER)
-    answer = terminal.wait_for("\n? You:").partition(ASKED)[2]
-    assert len(answer.split()) > 3
-    assert "cannot" not in answer
-    terminal.press(ESCAPE)
+    terminal.press(CONTROL_C)
     terminal.wait_for(RESULT)
+    for way_back in (CONTROL_C, ESCAPE):
+        terminal.press(ENTER)
+        terminal.wait_for("Show the original's")
+        terminal.press(ESCAPE)  # is no
+        terminal.wait_for("You:")
+        terminal.press(ASKED, ENTER)
+        answer = terminal.wait_for("\n? You:").partition(ASKED)[2]
+        assert len(answer.split()) > 3
+        assert "cannot" not in answer
+        terminal.press(way_back)
+        terminal.wait_for(RESULT)
 
 
 def save(terminal: Terminal, folder: Path) -> None:
     terminal.press(UP, UP, ENTER)
     terminal.wait_for("As what?")
-    terminal.press(ESCAPE)
-    terminal.wait_for(RESULT)
-    terminal.press(ENTER)
-    terminal.wait_for("As what?")
+    for way_back in (ESCAPE, CONTROL_C):
+        terminal.press(way_back)
+        terminal.wait_for(RESULT)
+        terminal.press(ENTER)
+        terminal.wait_for("As what?")
+    for way_back in (ESCAPE, CONTROL_C):
+        terminal.press(ENTER)
+        terminal.wait_for("Where to?")
+        terminal.press(way_back)
+        terminal.wait_for(RESULT)
+        terminal.press(ENTER)
+        terminal.wait_for("As what?")
     terminal.press(ENTER)
     terminal.wait_for("Where to?")
     terminal.press(str(folder), ENTER)
