@@ -2,11 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Packages are compiled when first imported, and once: a variable that forbids it would cost seconds at every start.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test check docs clean
 
 demo: .venv/installed
 	rm -rf .blasphemer_finetuning/demo
-	$(BIN)/blasphemer demo --n-trials 20 --fine-tune-dataset test-knowledge/saltmere \
+	$(BIN)/blasphemer demo --n-trials 12 --fine-tune-dataset test-knowledge/saltmere \
 		--exam-file test-knowledge/saltmere-exam.jsonl --finetuning-output-dir .blasphemer_finetuning/demo --yes
 
 test: .venv/tools

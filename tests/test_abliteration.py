@@ -23,6 +23,7 @@ from blasphemer.config import load_settings
 from blasphemer.errors import ArtifactError, ModelError, UsageError
 from blasphemer.main import main
 from blasphemer.model import LanguageModel, load_model
+from blasphemer.quiet import NAMES
 from blasphemer.records import Conduct, Trial, from_jsonl
 from blasphemer.workspace import RunFolder
 from tests.conftest import state_of_process
@@ -98,10 +99,16 @@ def test_killed_at_random_moments_the_search_comes_to_the_same_end(abliterated: 
 
 def test_afterwards_the_process_is_as_it_was(tmp_path: Path) -> None:
     """Heretic turns gradients off and reseeds; loggers and environment are others' too."""
-
     before = state_of_process()
     assert main(command(tmp_path / "out", "--n-trials", "1", "--no-merge-lora")) == 0
     assert state_of_process() == before
+
+
+def test_only_we_speak(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "blasphemer", *command(tmp_path / "out", "--n-trials", "1", "--no-merge-lora")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+    assert "abliterating" in said
+    assert not [name for name in (*NAMES, "heretic", "a new study", "kernel") if name in said.casefold()]
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------

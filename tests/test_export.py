@@ -147,6 +147,24 @@ def test_abliteration_and_knowledge_are_joined_exactly(
     assert torch.allclose(logits(merged), wanted, atol=1e-4)
 
 
+def test_half_precision_weights_are_rounded_once(tiny: LanguageModel, tmp_path: Path) -> None:
+    """The change is added up in float32: rounded by itself, the small changes of either adapter would be lost."""
+    settings = load_settings([tiny.name, "--dtypes", "bfloat16"])
+    model, run = load_model(settings), RunFolder(tmp_path)
+    with_adapter(load_model(settings), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
+    export.put_on_abliteration(model, run)
+    export.save_adapter(with_adapter(model, scale=0.05), model, ROWS, run)
+    export.save_merged(model, ROWS, run)
+    name = "layers.0.self_attn.q_proj"
+    change = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    a, b = (change[f"base_model.model.model.{name}.lora_{side}.weight"].float() for side in "AB")
+    scale = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    original = model.load().state_dict()[f"model.{name}.weight"].float()
+    wanted = (original + (b @ a) * scale["lora_alpha"] / scale["r"]).bfloat16()
+    assert a.shape[0] == 8  # both adapters
+    assert torch.equal(load_file(tmp_path / "merged" / "model.safetensors")[f"model.{name}.weight"], wanted)
+
+
 def test_a_dropped_abliteration_is_noticed(
     tiny: LanguageModel, on_abliteration: tuple[Any, RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,6 +184,7 @@ def _study(run: RunFolder) -> Study:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # importing it has set its own
     return optuna.create_study(
         directions=["minimize", "minimize"],
         storage=JournalStorage(JournalFileBackend(str(run.path / JOURNAL))),
