@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -99,6 +99,6 @@ def _ask_for_run(settings: Settings, question: str, is_offered: Callable[[RunFol
 
 
 def _described(run: RunFolder) -> str:
-    begun = datetime.fromtimestamp((run.path / "run.toml").stat().st_mtime, timezone.utc).astimezone()
+    begun = datetime.fromtimestamp((run.path / "run.toml").stat().st_mtime, UTC).astimezone()
     scores = report.summary(run.load_json("scorecard.json")) if run.has("scorecard.json") else ""
     return f"{run.path.name}  {begun:%Y-%m-%d %H:%M}  {run.stage()}  {scores}".rstrip()

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import shutil
-import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -23,11 +23,6 @@ from typing import IO, Any, TypeVar
 from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, settings_from, toml_value
 from blasphemer.errors import RunFolderError
 from blasphemer.records import Document, from_jsonl, to_jsonl
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 RUN_FILE = "run.toml"
 HOW_NOT_WHAT = {"yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "merge_lora"}
