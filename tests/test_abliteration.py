@@ -107,7 +107,7 @@ def test_afterwards_the_process_is_as_it_was(tmp_path: Path) -> None:
 def test_only_we_speak(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "blasphemer", *command(tmp_path / "out", "--n-trials", "1", "--no-merge-lora")]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stderr
-    assert "abliterating" in said
+    assert said.startswith("Loading")
     assert not [name for name in (*NAMES, "heretic", "a new study", "kernel") if name in said.casefold()]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from blasphemer import records
 from blasphemer.records import (
+    Conduct,
     Document,
     Example,
     ExamQuestion,
@@ -21,6 +22,7 @@ from blasphemer.records import (
     Rate,
     Source,
     StudyItem,
+    Trial,
     from_jsonl,
     to_jsonl,
 )
@@ -46,6 +48,8 @@ EVERY: tuple[Any, ...] = (
     Plan(1, 2, 3, 4, 5, 6, 7.5, 8, 1e-4),
     Marks((True, False), (HARD, "")),
     Rate(8, 10, 0.8, (0.49, 0.94)),
+    Trial(3, None, {"mlp.down_proj": {"max_weight": 1.1}}, 4, 0.5),
+    Conduct((True, False), (HARD, ""), 0.25),
 )
 
 
