@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from blasphemer import abliteration, export
 from blasphemer.abliteration import choose, pareto
@@ -27,7 +26,7 @@ from blasphemer.quiet import NAMES
 from blasphemer.records import Conduct, Trial, from_jsonl
 from blasphemer.workspace import RunFolder
 from tests.conftest import state_of_process
-from tests.tiny import make_tokenizer
+from tests.tiny import make_model
 
 TRIALS = "4"
 
@@ -180,17 +179,7 @@ def test_another_trial_of_the_same_search_may_be_named(abliterated: Path, tmp_pa
 
 
 def test_a_model_with_too_few_layers_is_refused_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tokenizer = make_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(str(tmp_path / "flat"))
-    tokenizer.save_pretrained(str(tmp_path / "flat"))
+    make_model(tmp_path / "flat", layers=2)
     words = [str(tmp_path / "flat"), *own_prompts(tmp_path), "--refusal-markers", "e,a,o,i,u,\u0120", "--yes"]
     assert main(words) == 2
     assert "has 2 layers" in capsys.readouterr().err

@@ -37,14 +37,14 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return fast
 
 
-def make_model(folder: Path, hidden: int = 32, context: int = 512) -> Path:
-    """Write a random Llama of `hidden` width with three layers to `folder`."""
+def make_model(folder: Path, hidden: int = 32, context: int = 512, layers: int = 3) -> Path:
+    """Write a random Llama, the same every time, to `folder`."""
     tokenizer = make_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
         intermediate_size=2 * hidden,
-        num_hidden_layers=3,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=context,
