@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 FEWEST_LAYERS = 3
 JOURNAL = "abliteration.journal"
+MOST_WEIGHT = 3.0  # of a direction, where it is taken out most; 1.5 in Heretic left half of a small model's refusals
 CANDIDATES = 128  # points that the sampler weighs for each trial
 BATCH = 32  # prompts whose hidden states are read at once
 STAGES = (
@@ -218,7 +219,7 @@ def _drawn(draw: Draw, engine: Any) -> tuple[float | None, dict[str, dict[str, f
     index = draw.suggest_float("direction_index", 0.4 * last, 0.9 * last)
     parameters = {}
     for name in engine.get_abliterable_components():
-        most = draw.suggest_float(f"{name}.max_weight", 0.8, 1.5)
+        most = draw.suggest_float(f"{name}.max_weight", 0.8, MOST_WEIGHT)
         parameters[name] = {
             "max_weight": most,
             "max_weight_position": draw.suggest_float(f"{name}.max_weight_position", 0.6 * last, 1.0 * last),
