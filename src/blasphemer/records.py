@@ -29,20 +29,23 @@ def exchange(request: str, answer: str) -> tuple[Message, Message]:
 
 @dataclass(frozen=True)
 class Document:
-    """The text of one file. `file` is its path below the source that named it, with forward slashes.
+    """The text of one file, or of a `part` of it ("rows 1-500"). `file` is its path below the source that named it,
+    with forward slashes.
 
-    `pages` holds the (start, end) character span of each page of `text`; a file without pages has none. `markdown` says
-    that "#" lines are headings. `sha256` is of the file's bytes, `encoding` what they were decoded as ("" for a PDF),
-    `removed` the number of characters that reading took out (running headers and the like).
+    `markdown` says that "#" lines are headings, fenced blocks code and "|" lines rows of tables. `pages` holds the
+    (start, end) character span of each page of `text`; a file without pages has none. `encoding` is what its bytes were
+    decoded as ("" where the format says it), `removed` the number of characters that reading took out (running headers
+    and the like), `note` what a reader of the ledger should know ("pages 3, 4 read by OCR").
     """
 
     file: str
     text: str
-    sha256: str
     encoding: str = ""
     markdown: bool = False
     pages: tuple[tuple[int, int], ...] = ()
     removed: int = 0
+    part: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,13 @@ class Source:
 class StudyItem:
     """One piece of study material: plain `text`, or chat `messages` of which the last is learnt.
 
-    `sources` says where each of its sentences comes from, `evidence` quotes them; the model's own words have neither.
+    `sources` says where each of its sentences comes from, `evidence` quotes them; the model's own words, and what the
+    documents hold as a conversation already (writer "documents"), have neither.
     """
 
     id: str
     kind: str
-    writer: Literal["rules", "model"]
+    writer: Literal["rules", "model", "documents"]
     text: str = ""
     messages: tuple[Message, ...] = ()
     sources: tuple[Source, ...] = ()

@@ -9,9 +9,16 @@ import codecs
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO
 
 from blasphemer.errors import SettingsError, Unreadable
+from blasphemer.readers.options import Options
+from blasphemer.records import Document
+
+MARKDOWN = (".md", ".markdown", ".mdown")
 
 HEAD = 8192  # bytes in which a NUL tells binary (or UTF-16/32) from text
 SAMPLE = 65536  # bytes that the detector sees
@@ -24,27 +31,6 @@ BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Only signatures that no text begins with: "GIF89a", "RIFF" and "BM" may open a sentence, and such files hold NULs
-MAGIC = (
-    (b"%PDF-", "PDF"),
-    (b"{\\rtf", "RTF"),
-    (b"\x89PNG\r\n\x1a\n", "PNG image"),
-    (b"\xff\xd8\xff", "JPEG image"),
-    (b"PK\x03\x04", "zip archive or office document"),
-    (b"PK\x05\x06", "zip archive"),
-    (b"\x1f\x8b", "gzip archive"),
-    (b"BZh91AY&SY", "bzip2 archive"),
-    (b"\xfd7zXZ", "xz archive"),
-    (b"7z\xbc\xaf\x27\x1c", "7z archive"),
-    (b"\x28\xb5\x2f\xfd", "zstd archive"),
-    (b"Rar!\x1a\x07", "RAR archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old office document"),
-    (b"\x7fELF", "program"),
-    (b"\xca\xfe\xba\xbe", "program"),
-    (b"\xcf\xfa\xed\xfe", "program"),
-    (b"SQLite format 3\0", "SQLite database"),
-    (b"\x80\x04\x95", "pickle"),
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \t\n\v\f\r and NEL are white space
 
 
@@ -54,11 +40,14 @@ class Decoded:
     encoding: str
 
 
+def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
+    """A plain text, a Markdown text, a program: as it stands."""
+    decoded = decode(opened.read(), options.encoding)
+    yield Document(file, decoded.text, decoded.encoding, PurePath(file).suffix.lower() in MARKDOWN)
+
+
 def decode(data: bytes, encoding: str | None = None) -> Decoded:
     """The text, in NFC and with "\\n" for every line end. `encoding` replaces the guessing; raises Unreadable."""
-    for magic, kind in MAGIC:
-        if data.startswith(magic):
-            raise Unreadable(f"binary file ({kind})")
     read = _strictly(data, encoding) if encoding is not None else _detected(data)
     if len(_CONTROL.findall(read.text)) > CONTROLS * len(read.text):
         raise Unreadable("binary file (control characters)")
