@@ -36,14 +36,18 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \t\n\v\f\r a
 
 @dataclass(frozen=True)
 class Decoded:
+    """`note` says how sure the encoding is, where it was a guess."""
+
     text: str
     encoding: str
+    note: str = ""
 
 
 def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
     """A plain text, a Markdown text, a program: as it stands."""
     decoded = decode(opened.read(), options.encoding)
-    yield Document(file, decoded.text, decoded.encoding, PurePath(file).suffix.lower() in MARKDOWN)
+    markdown = PurePath(file).suffix.lower() in MARKDOWN
+    yield Document(file, decoded.text, decoded.encoding, markdown, note=decoded.note)
 
 
 def decode(data: bytes, encoding: str | None = None) -> Decoded:
@@ -54,7 +58,7 @@ def decode(data: bytes, encoding: str | None = None) -> Decoded:
     text = read.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise Unreadable("no text")
-    return Decoded(unicodedata.normalize("NFC", text), read.encoding)
+    return Decoded(unicodedata.normalize("NFC", text), read.encoding, read.note)
 
 
 def check_encoding(name: str) -> None:
@@ -125,10 +129,12 @@ def _is_damaged_utf8(data: bytes) -> bool:
 def _guessed(data: bytes) -> Decoded:
     import chardet
 
-    name = chardet.detect(data[:SAMPLE])["encoding"]
+    guess = chardet.detect(data[:SAMPLE])
+    name = guess["encoding"]
     if name is None:
         raise Unreadable("unknown encoding. Name it with --encoding")
     try:
-        return Decoded(data.decode(name), codecs.lookup(name).name)
+        encoding = codecs.lookup(name).name
+        return Decoded(data.decode(name), encoding, f"guessed as {encoding} (confidence {guess['confidence']:.2f})")
     except (LookupError, UnicodeDecodeError) as error:
         raise Unreadable(f"unknown encoding (not {name} either). Name it with --encoding") from error

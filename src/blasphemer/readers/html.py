@@ -1,0 +1,333 @@
+"""HTML -> Markdown: what somebody sees who opens the page, without the navigation around it.
+
+The tree is walked in a loop: pages may nest a hundred thousand elements, by malice or by a missing "</b>".
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from blasphemer.errors import Unreadable
+from blasphemer.readers.markup import Cell, Markdown, one_line, raised
+from blasphemer.readers.options import Options
+from blasphemer.readers.text import BOMS, Decoded, decode
+from blasphemer.records import Document
+
+HEAD = 4096  # bytes in which a page names its encoding; the standard says 1024, pages are less strict
+
+# What browsers mean by these names (WHATWG Encoding): supersets, as pages use them
+LABELS = {
+    "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "iso8859-1": "cp1252", "latin1": "cp1252",
+    "latin-1": "cp1252", "iso-8859-9": "cp1254", "tis-620": "cp874", "shift_jis": "cp932", "shift-jis": "cp932",
+    "sjis": "cp932", "x-sjis": "cp932", "gb2312": "gb18030", "gbk": "gb18030", "euc-kr": "cp949",
+    "ks_c_5601-1987": "cp949", "utf-16": "utf-8", "utf-16le": "utf-8", "utf-16be": "utf-8",
+}  # fmt: skip
+_CHARSET = re.compile(rb"<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
+
+UNSEEN = frozenset(
+    "head script style template noscript iframe audio video canvas title desc metadata annotation annotation-xml "
+    "textarea datalist rp noembed noframes".split()
+)
+NAVIGATION = frozenset({"nav", "button", "select"})
+BLOCKS = frozenset(
+    "address article aside blockquote body center details dialog dir div dl dt dd fieldset figcaption figure footer "
+    "form header hgroup hr html legend li main menu ol optgroup option p pre search section summary table caption "
+    "tbody thead tfoot tr td th ul".split()
+)
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+LISTS = frozenset({"ul", "ol", "menu", "dir", "dl"})
+PARTS_OF_TABLES = frozenset({"caption", "tr", "td", "th"})
+
+# Pages hide their body until a script shows it, so what is said of <html> and <body> does not count. "headerlink" and
+# "linenos" are what Sphinx and Pygments add to headings and listings, "katex-html" a formula for the second time.
+_UNSEEN_CSS = (
+    "[hidden], [style], dialog:not([open]), a.headerlink, a.anchor[aria-hidden], .linenos, .lineno, .katex-html"
+)
+_NAVIGATION_CSS = "[role=navigation], [role=menu], [role=menubar]"
+_HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_LANGUAGE = re.compile(r"\b(?:language-|lang-|highlight-source-|highlight-(?!source-)|brush:\s*)([\w+#.-]+)")
+_NO_LANGUAGE = frozenset({"default", "none", "text", "plaintext", "plain", "nohighlight"})
+# HTML knows no "<title/>": it would take the rest of a page of XML for the title
+_CLOSED = re.compile(
+    r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)([A-Za-z][\w:.-]*)((?:\s[^<>]*)?)/>"
+)
+
+
+def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
+    decoded = decode_page(opened.read(), options.encoding)
+    page = read_page(decoded.text)
+    text = page.with_title()
+    if not text:
+        raise Unreadable("no text (a page that scripts fill in, in a browser)")
+    yield Document(file, text, decoded.encoding, markdown=True, removed=page.removed, note=decoded.note)
+
+
+def decode_page(data: bytes, encoding: str | None = None) -> Decoded:
+    """A page's source. What it says of its own encoding counts where that is true. Raises Unreadable."""
+    if encoding is None and not data.startswith(tuple(mark for mark, _ in BOMS)):
+        for declared in _CHARSET.findall(data[:HEAD]):
+            name = LABELS.get(declared.decode("ascii").lower(), declared.decode("ascii"))
+            try:
+                codecs.lookup(name)
+                return decode(data, name)
+            except (LookupError, ValueError, Unreadable):
+                continue
+    return decode(data, encoding)
+
+
+@dataclass(frozen=True)
+class Page:
+    """`removed` counts the characters of navigation that were left out."""
+
+    title: str
+    text: str
+    removed: int
+
+    def with_title(self) -> str:
+        """The text below its title, unless a heading says the same ("Herons" in "Herons - Birds of the valley")."""
+        title = self.title.casefold()
+        lines = (line.lstrip("# ").casefold() for line in self.text.split("\n") if line.startswith("#"))
+        if not self.text or not title or any(line in title or title in line for line in lines if line):
+            return self.text
+        return f"# {self.title}\n\n{self.text}"
+
+
+def read_page(source: str, xml: bool = False) -> Page:
+    """`xml` says that the source is XHTML, which may close any element at once ("<title/>")."""
+    if xml or source.lstrip().startswith("<?xml"):
+        source = _CLOSED.sub(r"<\1\2></\1>", source)
+    tree = LexborHTMLParser(source)
+    title = tree.css_first("head > title")
+    walk = _Walk(tree)
+    if tree.root is not None:
+        walk.through(tree.root)
+    return Page(one_line(title.text()) if title else "", walk.out.text(), walk.removed)
+
+
+@dataclass
+class _Table:
+    rows: list[list[Cell]] = field(default_factory=list)
+    headed: bool = False
+    depth: int = 0  # of tables inside, whose cells are read as text of the cell they are in
+    spans: tuple[int, int] = (1, 1)
+
+
+class _Walk:
+    """One walk through a tree, and what has been gathered so far."""
+
+    def __init__(self, tree: LexborHTMLParser) -> None:
+        self.out = Markdown()
+        self.removed = 0
+        self._inline: list[str] = []
+        self._table: _Table | None = None
+        self._flat = 0  # headings, cells, captions we are in: blocks inside them are parts of one line
+        self._pre = 0
+        self._raised: list[int] = []  # where each open <sup> begins
+        self._dropped = 0  # navigation we are in
+        self._unseen = {node.mem_id for node in tree.css(_UNSEEN_CSS) if _is_unseen(node)}
+        self._navigation = {node.mem_id for node in tree.css(_NAVIGATION_CSS)}
+
+    def through(self, root: LexborNode) -> None:
+        node, above = root, list[tuple[LexborNode, str]]()
+        while True:
+            tag = node.tag or ""
+            inside = self._enter(node, tag)
+            if inside and (child := node.first_child) is not None:
+                above.append((node, tag))
+                node = child
+                continue
+            if inside:
+                self._leave(node, tag)
+            while (following := node.next) is None:
+                if not above:
+                    self._flush()
+                    return
+                node, tag = above.pop()
+                self._leave(node, tag)
+            node = following
+
+    def _enter(self, node: LexborNode, tag: str) -> bool:
+        """Whether to look inside (and to call `_leave` after)."""
+        if tag == "-text":
+            self._add(node.text_content or "")
+            return False
+        if tag in UNSEEN or tag[:1] == "-" or node.mem_id in self._unseen:
+            return False
+        if self._is_navigation(node, tag):
+            self._flush()
+            self._dropped += 1
+        elif not self._dropped:
+            self._begin(node, tag)
+        return True
+
+    def _leave(self, node: LexborNode, tag: str) -> None:
+        if self._is_navigation(node, tag):
+            self._dropped -= 1
+        elif not self._dropped:
+            self._end(node, tag)
+
+    def _is_navigation(self, node: LexborNode, tag: str) -> bool:
+        return tag in NAVIGATION or node.mem_id in self._navigation
+
+    def _add(self, text: str) -> None:
+        if self._dropped:
+            self.removed += len(one_line(text))
+        elif self._pre and not self._flat:
+            self._inline.append(text)
+        else:
+            self._inline.append(text.replace("\n", " "))
+
+    def _begin(self, node: LexborNode, tag: str) -> None:
+        if tag in BLOCKS or tag in HEADINGS:
+            self._begin_block(node, tag)
+        elif tag == "br":
+            self._inline.append(" " if self._flat else "\n")
+        elif tag == "sup":
+            self._raised.append(len(self._inline))
+        elif tag == "q":
+            self._inline.append("“")
+        elif tag == "math" and (tex := node.css_first("annotation[encoding='application/x-tex']")):
+            self._inline.append(f" ${tex.text()}$ ")
+
+    def _begin_block(self, node: LexborNode, tag: str) -> None:
+        if self._table:
+            self._begin_in_table(self._table, node, tag)
+        elif self._flat:
+            self._inline.append(" ")
+        else:
+            self._flush()
+            self._open(node, tag)
+
+    def _open(self, node: LexborNode, tag: str) -> None:
+        """A block that stands on lines of its own."""
+        if tag in HEADINGS:
+            self._flat += 1
+        elif tag == "ol":
+            self.out.open_list(_number(node.attributes.get("start"), 1))
+        elif tag in LISTS:
+            self.out.open_list()
+        elif tag == "li":
+            value = node.attributes.get("value")
+            self.out.open_item(_number(value, 1) if value else None)
+        elif tag == "dt":
+            self.out.open_item()
+        elif tag == "dd":
+            self.out.glue()
+        elif tag == "pre":
+            self._pre += 1
+        elif tag == "table" and _holds_data(node):
+            self._table = _Table()
+
+    def _begin_in_table(self, table: _Table, node: LexborNode, tag: str) -> None:
+        if tag == "table":
+            table.depth += 1
+        if table.depth or tag not in PARTS_OF_TABLES:
+            self._inline.append("; " if tag == "li" and self._has_text() else " ")
+        elif tag == "tr":
+            table.rows.append([])
+        else:
+            attributes = node.attributes
+            table.spans = _number(attributes.get("colspan"), 1), _number(attributes.get("rowspan"), 1)
+            table.headed = table.headed or (tag == "th" and len(table.rows) == 1 and _names_columns(node))
+            self._inline.clear()
+            self._flat += 1
+
+    def _end(self, node: LexborNode, tag: str) -> None:
+        if tag == "sup" and self._raised:
+            begin = self._raised.pop()
+            self._inline[begin:] = [raised("".join(self._inline[begin:]))]
+        elif tag == "q":
+            self._inline.append("”")
+        elif self._table and tag in BLOCKS:
+            self._end_in_table(self._table, tag)
+        elif tag in HEADINGS and not self._table and self._flat == 1:
+            self._flat = 0
+            self.out.heading(HEADINGS[tag], self._taken())
+        elif tag in BLOCKS or tag in HEADINGS:
+            self._close(node, tag)
+
+    def _close(self, node: LexborNode, tag: str) -> None:
+        if self._flat:
+            self._inline.append(" ")
+        elif tag == "pre":
+            self._pre -= 1
+            self.out.code(self._taken(), _language(node))
+        else:
+            self._flush()
+            if tag in LISTS:
+                self.out.close_list()
+
+    def _end_in_table(self, table: _Table, tag: str) -> None:
+        if tag == "table" and not table.depth:
+            self._table = None
+            self.out.table(table.rows, table.headed)
+        elif tag == "table":
+            table.depth -= 1
+        elif table.depth or tag not in PARTS_OF_TABLES:
+            self._inline.append(" ")
+        elif tag == "caption":
+            self._flat -= 1
+            self.out.paragraph(self._taken())
+        elif tag != "tr":
+            self._flat -= 1
+            table.rows[-1].append(Cell(self._taken().replace(" ; ", "; "), *table.spans))
+
+    def _has_text(self) -> bool:
+        return any(part.strip() for part in self._inline[-3:])
+
+    def _taken(self) -> str:
+        text = "".join(self._inline)
+        self._inline.clear()
+        self._raised.clear()
+        return text
+
+    def _flush(self) -> None:
+        if not self._flat and not self._table and self._inline:
+            text = self._taken()
+            if self._pre:
+                self.out.code(text)
+            else:
+                self.out.paragraph(text)
+
+
+def _is_unseen(node: LexborNode) -> bool:
+    attributes = node.attributes
+    if node.tag in {"html", "body"}:
+        return False
+    return "style" not in attributes or "hidden" in attributes or bool(_HIDING.search(attributes["style"] or ""))
+
+
+def _number(value: str | None, default: int) -> int:
+    found = re.match(r"\s*(\d{1,6})", value or "")
+    return int(found.group(1)) if found else default
+
+
+def _holds_data(table: LexborNode) -> bool:
+    """A table of rows, and not one that lays out a page."""
+    if table.attributes.get("role") in {"presentation", "none"}:
+        return False
+    lays_out = table.css_first("h1, h2, h3, h4, h5, h6, pre, td table, td p + p") is not None
+    return table.css_first("tr > :nth-child(2)") is not None and (not lays_out or table.css_first("th") is not None)
+
+
+def _names_columns(cell: LexborNode) -> bool:
+    """A <th> of the first row is the name of a column where its whole row is of them."""
+    row = cell.parent
+    return row is not None and all(other.tag == "th" for other in row.iter())
+
+
+def _language(pre: LexborNode) -> str:
+    """The language of a listing, as the usual highlighters note it."""
+    near = [pre, pre.first_child, pre.parent, pre.parent.parent if pre.parent else None]
+    for node in near:
+        if node is not None and node.tag in {"pre", "code", "div", "figure"}:
+            found = _LANGUAGE.search(node.attributes.get("class") or "")
+            if found and found.group(1).lower() not in _NO_LANGUAGE:
+                return found.group(1)
+    return ""
