@@ -15,7 +15,7 @@ FLOORS = (
     {"errors", "records", "language"},
     {"config", "console", "workspace"},
     {"readers", "facts", "dataset_processor", "study", "exam", "retention", "wordings", "plan", "report"},
-    {"quiet", "model", "refusals", "abliteration", "lora_trainer", "export", "benchmark"},
+    {"quiet", "hub", "model", "refusals", "abliteration", "lora_trainer", "export", "benchmark"},
     {"finetuner"},
     {"result_menu"},
     {"start_menu"},

@@ -1,0 +1,256 @@
+"""Datasets: of the Hugging Face hub, read as they stream in, and folders that `datasets` has saved.
+
+    hf:owner/name@revision:config[train[:1000]]     all but the name may be left out, and "hf:" where it is no path
+    hf:./folder:config[train]                       a copy of such a repository
+    folder[train]                                   a folder written by save_to_disk
+
+Code that comes with a dataset is never run: `datasets` has given it up since version 4.
+"""
+
+# ruff: noqa: PTH111, PTH113 - what may not be looked at is False to os.path; Path raises
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blasphemer.errors import SourceError, Unreadable
+from blasphemer.readers.files import printable
+from blasphemer.readers.options import Options, Piece
+from blasphemer.readers.rows import compose
+from blasphemer.readers.values import Losses, Row
+
+HUB = "hf:"
+BATCH = 128  # rows in memory at once
+FORM = "Write hf:owner/name@revision:config[train[:1000]]; only the name is needed"
+
+_SOURCE = re.compile(
+    r"(?P<name>[^@:\[\]]+)(?:@(?P<revision>[^@:\[\]]+))?(?::(?P<config>[^:\[\]]+))?(?:\[(?P<split>.+)\])?"
+)
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_ENDING = re.compile(r".*\.(?=\w*[a-z])\w{1,8}", re.IGNORECASE)  # ".txt" and ".7z", but not the ".5" of a version
+_SPLIT = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?")
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a source means. `name` is a path if `is_local`, else owner/name on the hub."""
+
+    source: str
+    name: str
+    is_local: bool
+    revision: str | None = None
+    config: str | None = None
+    split: str | None = None
+
+    @property
+    def path(self) -> str:
+        """As `datasets` takes it. In this form a name is the hub's even where a folder owner/name lies here."""
+        return self.name if self.is_local else f"hf://datasets/{self.name}"
+
+    def label(self, split: str) -> str:
+        """What its pieces are called."""
+        name = printable(Path(self.name).resolve().name) if self.is_local else self.name
+        return f"{name}{f':{self.config}' if self.config else ''}[{split}]"
+
+
+@dataclass(frozen=True)
+class _Split:
+    """The rows of a split, as `datasets` holds them; how many there are, if that is known."""
+
+    rows: Any
+    size: int | None
+
+
+def is_dataset(source: str) -> bool:
+    """Whether a source is a dataset, not a file or folder of documents.
+
+    owner/name is one only where nothing speaks for a mistyped path: neither an ending nor a folder called "owner".
+    """
+    if source.startswith(HUB) or _is_saved(_saved_folder(source)[0]):
+        return True
+    parts = _SOURCE.fullmatch(source)
+    if not parts or _exists(source):
+        return False
+    name = parts["name"]
+    is_name = _NAME.fullmatch(name) and not _ENDING.fullmatch(name)
+    return bool(is_name) and not _exists(name) and not _exists(name.partition("/")[0])
+
+
+def fingerprint(source: str) -> str:
+    """What stands for its content: the hub's commit, or the SHA-256 of a folder's files. Raises SourceError."""
+    place = _place(source)
+    with _plain_errors(place):
+        return _sha256_of_files(Path(place.name)) if place.is_local else str(_builder(place).hash)
+
+
+def read_dataset(source: str, options: Options) -> Iterator[Piece]:
+    """The pieces of a dataset, row by row: it may be larger than the memory. Raises SourceError.
+
+    Unless the source names one, the split is "train", the only one or the first; of a saved folder, all are read.
+    """
+    place = _place(source)
+    with _plain_errors(place):
+        is_saved = place.is_local and _is_saved(place.name)
+        splits = _saved_splits(place) if is_saved else _streamed_splits(place)
+        if not splits:
+            raise SourceError(f"{source}: a dataset without rows.")
+        for wanted in [place.split] if place.split else list(splits) if is_saved else [_usual(splits)]:
+            losses, others = Losses(), [name for name in splits if name != wanted]
+            if others and not place.split and not is_saved:
+                losses.remarks.append(f"split {wanted} read, not {', '.join(others)}")
+            rows = _rows(place, splits, wanted)
+            yield from compose(rows, place.label(wanted), options, records=False, losses=losses)
+
+
+# --- What a source means ---
+
+
+def _place(source: str) -> _Place:
+    folder, split = _saved_folder(source)
+    if _is_saved(folder) and not source.startswith(HUB):
+        return _Place(source, os.path.expanduser(folder), is_local=True, split=split)
+    said = source.removeprefix(HUB).removeprefix("//datasets/")
+    parts = _SOURCE.fullmatch(said)
+    if parts is None:
+        raise SourceError(f"{printable(source)}: not understood. {FORM}.")
+    is_local = said.startswith((".", "/", "~"))
+    place = _Place(
+        source, os.path.expanduser(parts["name"]), is_local, parts["revision"], parts["config"], parts["split"]
+    )
+    if is_local and not Path(place.name).is_dir():
+        raise SourceError(f"{printable(source)}: no such folder.")
+    if not is_local and not _NAME.fullmatch(place.name):
+        raise SourceError(f"{printable(source)}: not the name of a dataset. {FORM}.")
+    return place
+
+
+def _saved_folder(source: str) -> tuple[str, str | None]:
+    """A folder and its split, if one is named: "folder[train]"."""
+    folder, bracket, split = source.partition("[")
+    if bracket and source.endswith("]") and not _exists(source):
+        return folder, split[:-1]
+    return source, None
+
+
+def _is_saved(folder: str) -> bool:
+    """Written by save_to_disk: as one dataset, or as one for each split."""
+    inside = Path(os.path.expanduser(folder))
+    one = os.path.isfile(inside / "dataset_info.json") and os.path.isfile(inside / "state.json")
+    return bool(folder) and (one or os.path.isfile(inside / "dataset_dict.json"))
+
+
+def _exists(path: str) -> bool:
+    return os.path.lexists(os.path.expanduser(path))
+
+
+def _sha256_of_files(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with file.open("rb") as opened:
+            content = hashlib.file_digest(opened, "sha256").hexdigest()
+        digest.update(f"{content} {printable(str(file.relative_to(folder)))}\n".encode())
+    return digest.hexdigest()
+
+
+# --- Splits and rows ---
+
+
+def _saved_splits(place: _Place) -> dict[str, _Split]:
+    from datasets import DatasetDict, load_from_disk
+
+    saved = load_from_disk(place.name)
+    splits = saved if isinstance(saved, DatasetDict) else {str(saved.split or "train"): saved}
+    return {str(name): _Split(rows, len(rows)) for name, rows in splits.items()}
+
+
+def _streamed_splits(place: _Place) -> dict[str, _Split]:
+    builder = _builder(place)
+    sizes = {name: split.num_examples for name, split in (builder.info.splits or {}).items()}
+    return {str(name): _Split(rows, sizes.get(name)) for name, rows in builder.as_streaming_dataset().items()}
+
+
+def _builder(place: _Place) -> Any:
+    from datasets import get_dataset_config_names, load_dataset_builder
+
+    try:
+        return load_dataset_builder(place.path, place.config, revision=place.revision)
+    except ValueError as error:
+        configs = get_dataset_config_names(place.path, revision=place.revision)
+        if place.config in configs or (place.config is None and len(configs) < 2):
+            raise
+        problem = "has several configurations" if place.config is None else f"no configuration {place.config}"
+        raise SourceError(
+            f"{place.source}: {problem}. Choose with {HUB}{place.name}:CONFIG from: {', '.join(configs)}."
+        ) from error
+
+
+def _usual(splits: dict[str, _Split]) -> str:
+    return "train" if "train" in splits else next(iter(splits))
+
+
+def _rows(place: _Place, splits: dict[str, _Split], wanted: str) -> Iterator[Row]:
+    """The rows of "train", "train[:1000]" or "train+test[10%:]"."""
+    for part in wanted.split("+"):
+        said = _SPLIT.fullmatch(part.strip())
+        if said is None:
+            raise SourceError(f"{place.source}: [{part}] is no split. Examples: [train], [train[:1000]], [train+test].")
+        split = splits.get(said["name"])
+        if split is None:
+            raise SourceError(f"{place.source}: no split {said['name']}. There are: {', '.join(splits)}.")
+        start = _position(place, split, said["start"] or "0")
+        stop = _position(place, split, said["stop"]) if said["stop"] else None
+        rows = split.rows.skip(start) if start else split.rows
+        if stop is not None:
+            rows = rows.take(max(0, stop - start))
+        for batch in rows.with_format("arrow").iter(BATCH):  # as stored: pictures are not decoded
+            yield from batch.to_pylist()
+
+
+def _position(place: _Place, split: _Split, said: str) -> int:
+    """A row's number from the start; "-100" counts from the end, "10%" from all."""
+    if said.isdecimal():
+        return int(said) if split.size is None else min(int(said), split.size)
+    if split.size is None:
+        raise SourceError(
+            f"{place.source}: {said} cannot be found, for the hub does not say how many rows there are. "
+            "Count from the start, as in [train[:1000]]."
+        )
+    number = round(int(said[:-1]) * split.size / 100) if said.endswith("%") else int(said)
+    return min(max(0, number + split.size if said.startswith("-") else number), split.size)
+
+
+# --- Errors ---
+
+
+@contextmanager
+def _plain_errors(place: _Place) -> Iterator[None]:
+    """All that may go wrong, as one line that says what to do."""
+    import httpx
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from pyarrow import ArrowException
+
+    source = printable(place.source)
+    if not place.is_local and not source.startswith(HUB):
+        source += ": no such file or folder, and on the hub"  # whoever mistyped a path should read that first
+    try:
+        yield
+    except Unreadable as error:
+        raise SourceError(f"{printable(place.source)}: {error}.") from error
+    except DatasetNotFoundError as error:
+        advice = "Check the name; if it is private or gated, log in with `hf auth login`."
+        raise SourceError(f"{source}: no such dataset ({_one_line(error)}). {advice}") from error
+    except (ConnectionError, httpx.HTTPError) as error:
+        advice = "Check the connection, or download it and give the folder."
+        raise SourceError(f"{source}: cannot be reached ({_one_line(error)}). {advice}") from error
+    except (DatasetsError, OSError, ValueError, RuntimeError, ImportError, ArrowException) as error:
+        raise SourceError(f"{source}: cannot be read as a dataset ({_one_line(error)}).") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")
