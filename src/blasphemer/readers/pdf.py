@@ -1,282 +1,307 @@
-"""A PDF -> its text and the span of each page: read in a process of its own, then cleaned of what only the page needed.
+"""A PDF -> its text and the span of each page.
 
-A PDF knows lines, not paragraphs. Lines are joined where they clearly wrap, and left alone where in doubt: a line break
-too many does no harm, a table or a program run together does.
+PDFium reads the characters and their places (this module), `pdf_layout` puts the lines of a page in order, `pdf_lines`
+joins them across pages. PDFium is native code fed with files from anywhere: it may hang, crash or eat the memory, so
+this runs in a process that may be killed.
 """
 
 from __future__ import annotations
 
-import io
-import json
+import ctypes
+import math
 import re
-import subprocess
-import sys
-import tempfile
-import unicodedata
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from itertools import groupby
+from typing import Any, BinaryIO
+
+import pypdfium2
+from pypdfium2 import raw
 
 from blasphemer.errors import Unreadable
+from blasphemer.readers import ocr
+from blasphemer.readers.options import Options
+from blasphemer.readers.pdf_layout import Layout, Word, arrange
+from blasphemer.readers.pdf_lines import PdfText, Title, compose
+from blasphemer.records import Document
 
-WORKER = Path(__file__).with_name("pdf_worker.py")
-SECONDS, SECONDS_PER_PAGE = 60.0, 1.0  # PDFium needs 2 ms a page: what takes longer is stuck
+CHARACTERS = 256 << 20  # of text, at most
+TITLES, DEPTH = 20000, 15  # of an outline, at most: it may be a circle
+# What a hostile file gets out of PDFium and its wrapper: its own errors, and sizes and places that cannot be
+BROKEN = (
+    pypdfium2.PdfiumError,
+    AssertionError,
+    ctypes.ArgumentError,
+    ArithmeticError,
+    LookupError,
+    ValueError,
+    OSError,
+)
 
-EDGE = 2  # lines at the top and at the bottom of a page that may be running headers and footers
-RUNNING_SHARE, RUNNING_PAGES = 0.4, 3  # ... if as many pages have them
-COUNTING_PAGES = 10  # below, "1 Birds", "2 Fish" may be one chapter a page, and no page numbers
-NARROW = 40  # columns: where even the long lines are shorter than this, nothing tells a wrapped line from a list
-
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\xa0": " "})
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_PAGE_NUMBER = re.compile(r"\W*(?:(?:[Pp]age|[Ss]eite|[Pp]\.)\s*)?(\d{1,4}|[ivxlc]+)(?:\s*(?:/|of|von)\s*\d+)?\W*")
-_COUNTERS = {"counts, first": re.compile(r"\d{1,4}\b(?![.)])"), "counts, last": re.compile(r".*\b(\d{1,4})$")}
-_HYPHEN_AT_END = re.compile(r"(\w+(?:-\w+)*)([-\ufffe\xad])$")
-_WORDS = re.compile(r"\w+(?:-\w+)*")
-_SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f…][\"'”\u2019»)\]]*$")
-_ROW = re.compile(r"[:;{}]$|(?:\. ?){4}")  # of a program or a table of contents; what ":" announces starts a line
-_ITEM = re.compile(r"[•‣◦▪●\u2013—*-]\s|\(?(?:\d{1,3}(?:\.\d+)*|[A-Za-z])[.)]\s|\d{1,3}(?:\.\d+)*\s+[A-Z]")
+_WORD_OR_LINE = re.compile(
+    r"[^\s\ufffe]+\ufffe?|\ufffe|\n"
+)  # \ufffe: PDFium's hyphen at the end of a line, and its end
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
+_SYMBOLS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0a8": "▪", "\uf0d8": "•", "\uf0fc": "•", "\uf02d": "-"})
+NO_TEXT_SHARE = 0.3  # of a line's letters
 
 
 @dataclass(frozen=True)
-class PdfText:
-    """`pages[i]` is the (start, end) span of page i in `text`; `lost` counts the characters of running lines."""
+class Page:
+    """A page as it was read. `lost` counts characters that no reader could make out, `trouble` names what happened."""
 
-    text: str
-    pages: tuple[tuple[int, int], ...]
-    lost: int
-
-
-def read_pdf(file: io.FileIO) -> PdfText:
-    """Raises Unreadable: damaged, encrypted, without text, too slow or too large."""
-    pages = page_texts(file)
-    read = compose(pages)
-    if not read.text:
-        raise Unreadable(f"no text layer ({len(pages)} {'page' if len(pages) == 1 else 'pages'}: a scan needs OCR)")
-    return read
+    layout: Layout
+    lost: int = 0
+    trouble: str = ""
 
 
-def page_texts(file: io.FileIO, seconds: float = SECONDS, seconds_per_page: float = SECONDS_PER_PAGE) -> list[str]:
-    """Each page's text as PDFium gives it, from a process that is killed after `seconds` + `seconds_per_page` * pages.
+SCAN, DAMAGED, NO_MAP, RECOGNISED = (
+    "{are} scans without text",
+    "could not be read",
+    "{have} text in a font without a Unicode map, which was left out",
+    "{were} read by OCR",
+)
 
-    PDFium is native code fed with files from anywhere: it may hang, crash or eat the memory, but not ours.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "pages.jsonl"  # a file, not a pipe: it can be read while the worker still writes
-        with written.open("wb") as output:
-            worker = subprocess.Popen(
-                [sys.executable, str(WORKER)], stdin=file, stdout=output, stderr=subprocess.DEVNULL
-            )
+
+def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
+    """Raises Unreadable: damaged, encrypted, without text."""
+    with closing(_opened(opened.read(), options.password)) as document:
         try:
-            if not _ends(worker, seconds):
-                seconds_for_pages = seconds_per_page * _page_count(_records(written))
-                if not _ends(worker, seconds_for_pages):
-                    raise Unreadable(f"PDF took longer than {seconds + seconds_for_pages:g} s to read")
-        finally:
-            worker.kill()
-            worker.wait()
-        return _pages(_records(written), worker.returncode)
+            pages, missing = _pages(document, options.ocr_languages)
+            outline = _outline(document)
+        except BROKEN as error:
+            raise Unreadable("damaged PDF") from error
+    has_tables = any(page.layout.has_tables for page in pages)
+    found = compose([page.layout.text for page in pages], outline, has_tables)
+    if not found.text:
+        raise Unreadable(_without_text(pages, missing))
+    yield _document(file, found, pages, missing, has_tables)
 
 
-def _ends(worker: subprocess.Popen[bytes], seconds: float) -> bool:
+def _document(file: str, found: PdfText, pages: Sequence[Page], missing: str, has_tables: bool) -> Document:
+    return Document(
+        file,
+        found.text,
+        markdown=has_tables or found.headings > 0,
+        pages=found.pages,
+        removed=found.lost + sum(page.lost for page in pages),
+        note=_note(pages, missing),
+    )
+
+
+def _opened(data: bytes, password: str | None) -> Any:
+    """A document that needs no password is opened whatever password is given: they are one for all files of a run."""
     try:
-        worker.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code != raw.FPDF_ERR_PASSWORD:
+            raise Unreadable(_refusal(error)) from error
+    if password is None:
+        raise Unreadable("encrypted PDF: give its password with --document-password")
+    try:
+        return pypdfium2.PdfDocument(data, password)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code != raw.FPDF_ERR_PASSWORD:
+            raise Unreadable(_refusal(error)) from error
+        raise Unreadable("encrypted PDF: the password given with --document-password does not open it") from error
 
 
-def _records(written: Path) -> list[Any]:
-    whole_lines = written.read_bytes().split(b"\n")[:-1]
-    return [json.loads(line) for line in whole_lines]
+def _refusal(error: pypdfium2.PdfiumError) -> str:
+    if error.err_code == raw.FPDF_ERR_SECURITY:
+        return "encrypted PDF, in a way that PDFium does not know. Save it without encryption"
+    return "damaged PDF"
 
 
-def _page_count(records: list[Any]) -> int:
-    return records[0] if records and isinstance(records[0], int) else 0
+# --- pages -----------------------------------------------------------------------------------------------------------
 
 
-def _pages(records: list[Any], exit_code: int) -> list[str]:
-    if records and isinstance(records[0], dict):
-        raise Unreadable(records[0]["error"])
-    if exit_code or not records or len(records) != records[0] + 1:
-        raise Unreadable(f"PDF could not be read to its end (exit code {exit_code}: damaged, or too large for memory)")
-    return [text or "" for text in records[1:]]
+def _pages(document: Any, languages: str) -> tuple[list[Page], str]:
+    """All pages, and what recognising text needs and has not got ("" for nothing)."""
+    pages: list[Page] = []
+    missing = ""
+    size = 0
+    for number in range(len(document)):
+        try:
+            with closing(document[number]) as page:
+                read = _page(page)
+                if read.trouble == SCAN and languages and not missing:
+                    try:
+                        text = ocr.recognised(page, languages)
+                        read = Page(Layout(text), trouble=RECOGNISED if text.strip() else "")
+                    except ocr.Missing as error:
+                        missing = str(error)
+        except BROKEN:
+            read = Page(Layout(""), trouble=DAMAGED)
+        pages.append(read)
+        size += len(read.layout.text)
+        if size > CHARACTERS:
+            raise Unreadable(f"PDF with more than {CHARACTERS >> 20} million characters. Split it")
+    return pages, missing
 
 
-def compose(pages: Sequence[str]) -> PdfText:
-    """Clean pages and join them: running lines out, hyphens healed, wrapped lines joined, spans exact."""
-    lines = [_lines(page) for page in pages]
-    running = _running_lines(lines)
-    kept = _kept(lines, running)
-    words = {word.lower() for page in pages for word in _WORDS.findall(page)}
-    text, spans = "", [(0, 0)] * len(pages)
-    parts: list[str] = []
-    position = 0
-    for index, line in enumerate(kept):
-        shown, separator = _joint(kept, index, words)
-        start = position if index == 0 or kept[index - 1].page != line.page else spans[line.page][0]
-        spans[line.page] = (start, position + len(shown))
-        parts += shown, separator
-        position += len(shown) + len(separator)
-    text = "".join(parts)
-    end = 0
-    for page, (start, stop) in enumerate(spans):  # an empty page lies at the end of the page before it
-        spans[page] = (start, stop) if stop else (end, end)
-        end = spans[page][1]
-    lost = sum(len(lines[page][index]) for page, index in running)
-    return PdfText(text, tuple(spans), lost)
+def _page(page: Any) -> Page:
+    with closing(page.get_textpage()) as text_page:
+        if text_page.count_chars() > CHARACTERS:
+            raise Unreadable(f"PDF with more than {CHARACTERS >> 20} million characters. Split it")
+        lines, lost = _legible(_lines(text_page))
+    layouts = [arrange([line.words for line in lines if line.turn == turn]) for turn in _turns(lines)]
+    layout = Layout("\n\n".join(one.text for one in layouts), any(one.has_tables for one in layouts))
+    if not layout.text and _has_picture(page):
+        return Page(layout, lost, SCAN)
+    return Page(layout, lost, NO_MAP if lost else "")
 
 
-def _lines(page: str) -> list[str]:
-    page = unicodedata.normalize("NFC", page.translate(_LIGATURES)).replace("\r\n", "\n").replace("\r", "\n")
-    page = re.sub("\ufffe\n?", "\ufffe\n", page)  # PDFium's sign for a hyphen at a line's end swallows the line break
-    page = re.sub("(?<!\\w)\xad|\xad(?! *(?:\n|$))", "", page)
-    return [_CONTROL.sub("", line).strip() for line in page.split("\n")]
-
-
-def _running_lines(pages: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
-    """(page, line) of headers, footers and page numbers: what the edges of many pages share once digits are folded.
-
-    A line that begins or ends with a number that counts along with the pages is one too ("Chapter 3: Utilities 17").
-    """
-    places: dict[tuple[str, str | int], set[tuple[int, int]]] = defaultdict(set)
-    filled = 0
-    for page, lines in enumerate(pages):
-        full = [index for index, line in enumerate(lines) if line]
-        filled += bool(full)
-        for order, index in enumerate(full):
-            if EDGE <= order < len(full) - EDGE:
-                continue
-            line = lines[index]
-            number = _PAGE_NUMBER.fullmatch(line)
-            if number:
-                places["page number", _value(number[1]) - page].add((page, index))
-                continue
-            for kind, counter in _COUNTERS.items():
-                if counted := counter.match(line):
-                    places[kind, int(counted[counter.groups]) - page].add((page, index))
-            if any(map(str.isalpha, line)):
-                places["top" if order < EDGE else "bottom", re.sub(r"\d+", "#", line)].add((page, index))
-    running: set[tuple[int, int]] = set()
-    for (kind, _), spots in places.items():
-        fewest = COUNTING_PAGES if kind in _COUNTERS else RUNNING_PAGES
-        needed = fewest if kind == "page number" else max(fewest, RUNNING_SHARE * filled)
-        if len({page for page, _ in spots}) >= needed:
-            running |= spots
-    text = {(page, index) for page, lines in enumerate(pages) for index, line in enumerate(lines) if line}
-    return running if running != text else set()  # a text of nothing but repeated lines is a text
-
-
-def _value(number: str) -> int:
-    if number.isdigit():
-        return int(number)
-    values = [{"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}[numeral] for numeral in number]
-    return sum(-one if one < following else one for one, following in zip(values, [*values[1:], 0], strict=True))
+def _has_picture(page: Any) -> bool:
+    return any(True for _ in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3))
 
 
 @dataclass(frozen=True)
-class _Line:
-    text: str
-    page: int
-    gap: bool  # a blank line follows
-    full: int  # columns of a full line on this page
+class Line:
+    """Words as if they ran from left to right; `turn` is by how many quarters, counter-clockwise, they do not.
+    `unmapped` words are of a font that does not say which characters its glyphs are."""
 
-    @property
-    def ends_sentence(self) -> bool:
-        return bool(_SENTENCE_END.search(self.text))
-
-    @property
-    def is_short(self) -> bool:
-        """A heading, a cell, a name: it neither fills its line nor ends a sentence."""
-        starts = self.text[0].isupper() or self.text[0].isdigit()
-        return starts and _columns(self.text) < 0.6 * self.full and self.text[-1] not in ".,;:!?"
+    words: list[Word]
+    turn: int
+    unmapped: int
 
 
-def _kept(pages: Sequence[Sequence[str]], running: set[tuple[int, int]]) -> list[_Line]:
+def _turns(lines: Sequence[Line]) -> list[int]:
+    """The directions in which text runs, that of most of the page first."""
+    sizes: Counter[int] = Counter()
+    for line in lines:
+        sizes[line.turn] += len(line.words)
+    return [turn for turn, _ in sizes.most_common()]
+
+
+def _lines(text_page: Any) -> Iterator[Line]:
+    """The lines of a page as PDFium gives them: in the order in which they were drawn."""
+    text = text_page.get_text_range()
+    # Characters that PDFium leaves out of the text, or puts into it, shift its numbering
+    shifted = len(text) != text_page.count_chars()
+    handle = text_page.raw
+    rect = raw.FS_RECTF()
+    at = ctypes.byref(rect)
+    box, unmapped = raw.FPDFText_GetLooseCharBox, raw.FPDFText_HasUnicodeMapError
+    words: list[Word] = []
+    turn = bad = 0
+    for found in _WORD_OR_LINE.finditer(text):
+        word = found[0]
+        if word != "\n":
+            first, last = found.start(), found.end() - 1
+            if word[-1] == "\ufffe" and last > first:
+                last -= 1
+            if shifted:
+                first, last = (raw.FPDFText_GetCharIndexFromTextIndex(handle, index) for index in (first, last))
+            if not words:
+                turn = _turn(raw.FPDFText_GetCharAngle(handle, first))
+            bad += unmapped(handle, first) == 1
+            box(handle, first, at)
+            left, bottom, right, top = _upright(turn, rect)
+            if last != first:
+                box(handle, last, at)
+                right = rect.right if turn == 0 else _upright(turn, rect)[2]
+            words.append(Word(word, left, right, bottom, top))
+        if words and word[-1] in "\n\ufffe":
+            yield Line(words, turn, bad)
+            words, bad = [], 0
+    if words:
+        yield Line(words, turn, bad)
+
+
+def _turn(angle: float) -> int:
+    """Quarters, counter-clockwise. PDFium's angle is clockwise in radians, -1 where it knows none."""
+    return -round(angle / (math.pi / 2)) % 4 if angle >= 0 and math.isfinite(angle) else 0
+
+
+def _upright(turn: int, rect: Any) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top, as they are once the page has been turned so that the text runs to the right."""
+    if turn == 0:
+        return rect.left, rect.bottom, rect.right, rect.top
+    if turn == 1:
+        return rect.bottom, -rect.right, rect.top, -rect.left
+    if turn == 2:
+        return -rect.right, -rect.top, -rect.left, -rect.bottom
+    return -rect.top, rect.left, -rect.bottom, rect.right
+
+
+# --- fonts without a Unicode map -------------------------------------------------------------------------------------
+
+
+def _legible(lines: Iterator[Line]) -> tuple[list[Line], int]:
+    """The lines without those that are no text, and the number of characters that went.
+
+    A font that does not say which characters its glyphs are comes out as control characters, private use, or letters
+    that mean others. Judged line by line: such a font is often that of a formula among good prose.
+    """
     kept = []
-    for page, lines in enumerate(pages):
-        left = ["" if (page, index) in running else line for index, line in enumerate(lines)]
-        gone = {index for index in range(len(lines)) if (page, index) in running}
-        widths = sorted(_columns(line) for line in left if line)
-        full = max(NARROW, widths[int(0.9 * (len(widths) - 1))]) if widths else NARROW
-        for index, line in enumerate(left):
-            if line:
-                gap = index + 1 < len(left) and not left[index + 1] and index + 1 not in gone
-                kept.append(_Line(line, page, gap, full))
-    return kept
+    lost = 0
+    for line in lines:
+        text = " ".join(word.text for word in line.words)
+        if not line.unmapped and not _NO_TEXT.search(text):
+            kept.append(line)
+            continue
+        text = text.translate(_SYMBOLS)
+        strange = len(_NO_TEXT.findall(text))
+        if strange > NO_TEXT_SHARE * len(text) or (
+            line.unmapped > NO_TEXT_SHARE * len(line.words) and not _is_language(text)
+        ):
+            lost += len(text)
+            continue
+        lost += strange
+        words = [word._replace(text=_NO_TEXT.sub("", word.text.translate(_SYMBOLS))) for word in line.words]
+        kept.append(Line([word for word in words if word.text], line.turn, line.unmapped))
+    return kept, lost
 
 
-def _joint(lines: Sequence[_Line], index: int, words: set[str]) -> tuple[str, str]:
-    """A line as it is written, and what parts it from the next: nothing, a space, a line or a paragraph break."""
-    line = lines[index]
-    plain = line.text.replace("\ufffe", "-").replace("\xad", "")
-    if index + 1 == len(lines):
-        return plain, ""
-    after = lines[index + 1]
-    same_page = line.page == after.page
-    hyphen = _HYPHEN_AT_END.search(line.text)
-    word = _WORDS.match(after.text)
-    if hyphen and word and not (line.gap and same_page):
-        return _healed(line.text[:-1], hyphen[1], hyphen[2], word[0], words), ""
-    if line.gap and same_page:
-        return plain, "\n\n"
-    if (_wraps if same_page else _runs_on)(line, after):
-        return plain, "" if _is_wide(plain[-1]) and _is_wide(after.text[0]) else " "
-    if not same_page or _is_heading(lines, index) or _is_heading(lines, index + 1):
-        return plain, "\n\n"
-    return plain, "\n\n" if line.ends_sentence and not _ITEM.match(after.text) else "\n"
+def _is_language(text: str) -> bool:
+    """Letters for the most part, and vowels among them as often as languages have them: glyph numbers are neither."""
+    letters = [char for char in text.lower() if char.isalpha() and char.isascii()]
+    vowels = sum(char in "aeiouy" for char in letters)
+    return len(letters) > 0.7 * len(text.replace(" ", "")) and 0.2 * len(letters) < vowels < 0.6 * len(letters)
 
 
-def _healed(line: str, left: str, sign: str, right: str, words: set[str]) -> str:
-    """The line, without the hyphen of a parted word, with that of a compound: well-known, Anglo-Saxon, 1914-18."""
-    if sign == "\xad":
-        return line
-    whole, compound = (left + right).lower(), f"{left}-{right}".lower()
-    if whole in words:
-        return line
-    is_compound = compound in words or not left[-1].isalpha() or not right[0].isalpha()
-    return f"{line}-" if is_compound or (left[-1].islower() and right[0].isupper()) else line
+# --- outline ---------------------------------------------------------------------------------------------------------
 
 
-def _wraps(line: _Line, after: _Line) -> bool:
-    """The line was broken because the next word did not fit."""
-    continues = after.text[0].islower()
-    if _ROW.search(line.text) or _ITEM.match(after.text):
-        return False
-    if not continues and (re.search(r"[\d%)]$", line.text) or _is_row(after.text)):
-        return False
-    width = _columns(line.text)
-    with_next = width + 1 + _columns(after.text.split(maxsplit=1)[0])
-    if with_next >= (0.8 if continues and not line.ends_sentence else 0.9) * line.full:
-        return True
-    return continues and (line.text[-1].isalpha() or line.text[-1] == ",") and width >= 0.5 * line.full
+def _outline(document: Any) -> list[Title]:
+    titles = []
+    try:
+        for entry in document.get_toc(max_depth=DEPTH):
+            target = entry.get_dest()
+            page = target.get_index() if target is not None else None
+            if page is not None:
+                titles.append(Title(entry.get_title(), entry.level + 1, page))
+            if len(titles) == TITLES:
+                break
+    except BROKEN:  # the headings that were found are headings
+        pass
+    return titles
 
 
-def _is_row(text: str) -> bool:
-    """A row of a table: a third of its cells are numbers."""
-    numbers = sum(any(map(str.isdigit, cell)) for cell in text.split())
-    return numbers >= 2 and 3 * numbers >= len(text.split())
+# --- what to say -----------------------------------------------------------------------------------------------------
 
 
-def _runs_on(line: _Line, after: _Line) -> bool:
-    """A sentence goes on across the page break."""
-    if line.ends_sentence or _ROW.search(line.text):
-        return False
-    return after.text[0].islower() and _columns(line.text) >= 0.5 * line.full
+def _note(pages: Sequence[Page], missing: str) -> str:
+    notes = []
+    for trouble in (SCAN, RECOGNISED, DAMAGED, NO_MAP):
+        numbers = [number for number, page in enumerate(pages, 1) if page.trouble == trouble]
+        if numbers:
+            notes.append(_said_of_pages(numbers, trouble) + (f" ({missing})" if missing and trouble == SCAN else ""))
+    return "; ".join(notes)
 
 
-def _is_heading(lines: Sequence[_Line], index: int) -> bool:
-    """A short line between lines that are not: rows of a table and verses stay together."""
-    if index + 1 >= len(lines) or not lines[index].is_short or lines[index + 1].is_short:
-        return False
-    return index == 0 or not lines[index - 1].is_short or bool(_ITEM.match(lines[index].text))
+def _said_of_pages(numbers: Sequence[int], trouble: str) -> str:
+    if len(numbers) == 1:
+        words = trouble.replace("scans", "a scan").format(are="is", have="has", were="was")
+        return f"page {numbers[0]} {words}"
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    shown = (str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"pages {', '.join(shown)} {trouble.format(are='are', have='have', were='were')}"
 
 
-def _columns(text: str) -> int:
-    return len(text) if text.isascii() else sum(2 if _is_wide(char) else 1 for char in text)
-
-
-def _is_wide(char: str) -> bool:
-    return unicodedata.east_asian_width(char) in "WF"
+def _without_text(pages: Sequence[Page], missing: str) -> str:
+    number = f"{len(pages)} {'page' if len(pages) == 1 else 'pages'}"
+    need = missing or "name its languages with --ocr-languages"
+    return f"no text layer ({number}: a scan needs OCR: {need})"

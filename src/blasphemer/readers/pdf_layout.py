@@ -1,0 +1,280 @@
+"""Words with their places on a page -> its text, line by line in reading order.
+
+The order in which a PDF draws its text is nearly always that of reading, so it is kept, but for two cases: columns that
+were drawn row by row ("left line  right line"), and a page drawn from the bottom up. A gutter counts as one only where
+many lines leave it free and the text beside it starts at one edge: wide gaps in justified prose do neither.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+ROWS = 2000  # of a page; with more it is no page of text
+GUTTER = 0.55  # of a line's height, at least; the space between words is a fifth to a quarter
+CELL_GAP = 0.8  # of a line's height, between two cells of a table
+PITCH = 2.5  # line heights between two rows of one table or pair of columns, at most
+COLUMN_ROWS, COLUMN_WIDTH = 5, 12  # rows with text on both sides, and letters of each, that make columns
+TABLE_ROWS, TABLE_COLUMNS = 3, 20
+SAME_EDGE = 3.0  # points
+BLANK_LINE = 1.4  # of the usual distance between lines
+
+# What stands before an item of a list: a wide space after it makes no table
+_MARK = re.compile(r"[^\w\s]{1,2}|o|\W?\w{1,3}[.):\]]|\d{1,2}(?:\.\d{1,2})*\.?")
+
+
+class Word(NamedTuple):
+    """A word, or several of one line, and its box in points, y upwards, as if the text were upright."""
+
+    text: str
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Words at one height, from left to right."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def bottom(self) -> float:
+        return min(word.bottom for word in self.words)
+
+    @property
+    def top(self) -> float:
+        return max(word.top for word in self.words)
+
+    @property
+    def height(self) -> float:
+        return max(word.top - word.bottom for word in self.words)
+
+
+Gap = tuple[float, float]  # from left to right
+
+
+@dataclass(frozen=True)
+class Layout:
+    text: str
+    has_tables: bool = False
+
+
+def arrange(lines: Sequence[Sequence[Word]]) -> Layout:
+    """The text of a page from its lines in the order in which they were drawn; a blank line where space was left."""
+    rows = _rows(lines)
+    if len(rows) > ROWS:
+        return Layout("\n".join(" ".join(word.text for word in row.words) for row in rows))
+    if _goes_upwards(rows):
+        rows.sort(key=lambda row: -row.bottom)
+        rows = _rows([row.words for row in rows])
+    shown: list[Word] = []
+    has_tables = False
+    for show, block, gutters in _blocks(rows):
+        shown += show(block, gutters)
+        has_tables |= show is _table
+    return Layout("\n".join(_spaced(shown)), has_tables)
+
+
+def _rows(lines: Sequence[Sequence[Word]]) -> list[Row]:
+    """Lines that were drawn one after the other at one height are one row."""
+    rows: list[list[Word]] = []
+    for part in (part for line in lines for part in _parted(line)):
+        if rows and _is_beside(rows[-1], part):
+            rows[-1] = sorted([*rows[-1], *part], key=lambda word: word.left)
+        else:
+            rows.append(list(part))
+    return [Row(tuple(row)) for row in rows]
+
+
+def _parted(line: Sequence[Word]) -> Iterator[Sequence[Word]]:
+    """PDFium sees no line break before a small sign such as a bullet: one is where a word stands lower, to the left."""
+    start = 0
+    for index, (word, after) in enumerate(pairwise(line), 1):
+        if after.left < word.left and after.top < word.bottom + 0.3 * (word.top - word.bottom):
+            yield line[start:index]
+            start = index
+    if line:
+        yield line[start:]
+
+
+def _is_beside(row: Sequence[Word], line: Sequence[Word]) -> bool:
+    one, other = row[-1], line[0]
+    shared = min(one.top, other.top) - max(one.bottom, other.bottom)
+    if shared < 0.6 * min(one.top - one.bottom, other.top - other.bottom):
+        return False
+    left, right = line[0].left, line[-1].right
+    return row[-1].right <= left or right <= row[0].left
+
+
+def _goes_upwards(rows: Sequence[Row]) -> bool:
+    """PDFium sorts text that runs across the page the wrong way round: most rows stand above the one before."""
+    steps = [after.bottom - before.bottom for before, after in pairwise(rows)]
+    return len(steps) > 1 and sum(step > 0 for step in steps) > 0.7 * len(steps)
+
+
+def _gaps(row: Row) -> list[Gap]:
+    least = GUTTER * row.height
+    return [(one.right, other.left) for one, other in pairwise(row.words) if other.left - one.right >= least]
+
+
+Shower = Callable[[Sequence[Row], Sequence[Gap]], Iterator[Word]]
+
+
+def _blocks(rows: Sequence[Row]) -> Iterator[tuple[Shower, Sequence[Row], list[Gap]]]:
+    """The rows as columns, tables and plain lines: how to show them, which, and the gutters that they share."""
+    start = 0
+    while start < len(rows):
+        gutters = _gaps(rows[start])
+        end = start + 1
+        while gutters and end < len(rows) and _is_close(rows[end - 1], rows[end]):
+            left = _narrowed(gutters, rows[end])
+            if not left:
+                break
+            gutters, end = left, end + 1
+        block = _trimmed(rows[start:end], gutters)
+        show: Shower = _plain
+        if len(block) >= TABLE_ROWS and gutters:
+            show = _columns if _is_columns(block, gutters) else _table if _is_table(block, gutters) else _plain
+        if show is _plain:
+            block = rows[start : start + 1]
+        yield show, block, gutters
+        start += len(block)
+
+
+def _is_close(row: Row, after: Row) -> bool:
+    step = row.bottom - after.bottom
+    return 0 < step <= PITCH * max(row.height, after.height)
+
+
+def _narrowed(gutters: Sequence[Gap], row: Row) -> list[Gap]:
+    """What a row leaves free of each gutter, if that is still one."""
+    least = GUTTER * row.height
+    left = []
+    for start, end in gutters:
+        edges = [start]
+        for word in row.words:
+            if word.right > start and word.left < end:
+                edges += word.left, word.right
+        edges.append(end)
+        free = [(edges[index], edges[index + 1]) for index in range(0, len(edges), 2)]
+        widest = max(free, key=lambda gap: gap[1] - gap[0])
+        if widest[1] - widest[0] >= least:
+            left.append(widest)
+    return left
+
+
+def _cells(row: Row, gutters: Sequence[Gap]) -> list[list[Word]]:
+    """The row's words, column by column."""
+    cells: list[list[Word]] = [[] for _ in range(len(gutters) + 1)]
+    for word in row.words:
+        cells[sum(word.left >= end - 0.01 for _, end in gutters)].append(word)
+    return cells
+
+
+def _trimmed(block: Sequence[Row], gutters: Sequence[Gap]) -> Sequence[Row]:
+    """Without the rows at its end that stand on one side only, unless they go on as the rows above do."""
+    end = len(block)
+    while end > 1 and sum(map(bool, _cells(block[end - 1], gutters))) < 2:
+        end -= 1
+    step = block[0].bottom - block[1].bottom if len(block) > 1 else 0
+    while end < len(block) and abs(block[end - 1].bottom - block[end].bottom - step) < 0.2 * step:
+        end += 1
+    return block[:end]
+
+
+def _is_columns(block: Sequence[Row], gutters: Sequence[Gap]) -> bool:
+    """Prose on every side: cells of some length that fill their column and start at its left edge."""
+    rows = [_cells(row, gutters) for row in block]
+    if len(gutters) > 2 or sum(sum(map(bool, cells)) > 1 for cells in rows) < COLUMN_ROWS:
+        return False
+    return all(_is_prose([cells[column] for cells in rows if cells[column]]) for column in range(len(gutters) + 1))
+
+
+def _is_prose(cells: Sequence[Sequence[Word]]) -> bool:
+    if len(cells) < COLUMN_ROWS or median(len(cell) for cell in cells) < 3:
+        return False
+    if median(sum(len(word.text) for word in cell) for cell in cells) < COLUMN_WIDTH:
+        return False
+    width = max(cell[-1].right for cell in cells) - min(cell[0].left for cell in cells)
+    filled = median(cell[-1].right - cell[0].left for cell in cells) >= 0.75 * width
+    return filled and _at_one_edge([cell[0].left for cell in cells])
+
+
+def _is_table(block: Sequence[Row], gutters: Sequence[Gap]) -> bool:
+    """Columns of which each has an edge, or a middle, at which most of its cells stand."""
+    rows = [_cells(row, gutters) for row in block]
+    full = sum(sum(map(bool, cells)) > 1 for cells in rows)
+    if full < TABLE_ROWS or full < 0.5 * len(rows) or len(gutters) >= TABLE_COLUMNS:
+        return False
+    least = CELL_GAP * median(row.height for row in block)
+    if any(end - start < least for start, end in gutters):
+        return False
+    columns = [[cells[column] for cells in rows if cells[column]] for column in range(len(gutters) + 1)]
+    if all(_MARK.fullmatch(_joined(cell).text) for cell in columns[0]):
+        return False
+    return _stand_apart(rows) and all(_is_aligned(column) for column in columns)
+
+
+def _stand_apart(rows: Sequence[Sequence[Sequence[Word]]]) -> bool:
+    """The space between cells is wider than that between their words, and not all the same, as in justified prose."""
+    apart = 0
+    for cells in rows:
+        filled = [cell for cell in cells if cell]
+        within = [after.left - word.right for cell in filled for word, after in pairwise(cell)]
+        between = [after[0].left - cell[-1].right for cell, after in pairwise(filled)]
+        is_even = len(between) > 2 and max(between) - min(between) < 1
+        apart += not is_even and max(within, default=0) < 0.6 * min(between, default=math.inf)
+    return apart >= 0.7 * len(rows)
+
+
+def _is_aligned(cells: Sequence[Sequence[Word]]) -> bool:
+    left = [cell[0].left for cell in cells]
+    right = [cell[-1].right for cell in cells]
+    middle = [(one + other) / 2 for one, other in zip(left, right, strict=True)]
+    return bool(cells) and any(map(_at_one_edge, (left, right, middle)))
+
+
+def _at_one_edge(places: Sequence[float]) -> bool:
+    usual = Counter(round(place / SAME_EDGE) for place in places).most_common(1)[0][0] * SAME_EDGE
+    return sum(abs(place - usual) <= SAME_EDGE for place in places) >= 0.6 * len(places)
+
+
+def _plain(block: Sequence[Row], _: Sequence[Gap]) -> Iterator[Word]:
+    yield from (_joined(row.words) for row in block)
+
+
+def _columns(block: Sequence[Row], gutters: Sequence[Gap]) -> Iterator[Word]:
+    rows = [_cells(row, gutters) for row in block]
+    for column in range(len(gutters) + 1):
+        yield from (_joined(cells[column]) for cells in rows if cells[column])
+
+
+def _table(block: Sequence[Row], gutters: Sequence[Gap]) -> Iterator[Word]:
+    """Rows of a Markdown table, without the line below a head: whether there is a head does not show."""
+    for row in block:
+        cells = ["" if not cell else _joined(cell).text.replace("|", "\\|") for cell in _cells(row, gutters)]
+        yield _joined(row.words)._replace(text=f"| {' | '.join(cells)} |")
+
+
+def _joined(words: Sequence[Word]) -> Word:
+    text = " ".join(word.text for word in words)
+    bottom, top = min(word.bottom for word in words), max(word.top for word in words)
+    return Word(text, words[0].left, words[-1].right, bottom, top)
+
+
+def _spaced(lines: Sequence[Word]) -> Iterator[str]:
+    """The lines, and a blank one where more space than usual was left below one."""
+    steps = [line.bottom - after.bottom for line, after in pairwise(lines)]
+    usual = median(step for step in steps if step > 0) if any(step > 0 for step in steps) else 0
+    for line, step in zip(lines, [*steps, 0], strict=True):
+        yield line.text
+        if step > BLANK_LINE * max(usual, 0.8 * (line.top - line.bottom)):
+            yield ""
