@@ -50,6 +50,7 @@ _UNSEEN_CSS = (
     "[hidden], [style], dialog:not([open]), a.headerlink, a.anchor[aria-hidden], .linenos, .lineno, .katex-html"
 )
 _NAVIGATION_CSS = "[role=navigation], [role=menu], [role=menubar]"
+_PAGE_CSS = "h1, h2, h3, h4, h5, h6, pre, table, p + p"  # what a cell of data does not hold
 _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _LANGUAGE = re.compile(r"\b(?:language-|lang-|highlight-source-|highlight-(?!source-)|brush:\s*)([\w+#.-]+)")
 _NO_LANGUAGE = frozenset({"default", "none", "text", "plaintext", "plain", "nohighlight"})
@@ -312,8 +313,19 @@ def _holds_data(table: LexborNode) -> bool:
     """A table of rows, and not one that lays out a page."""
     if table.attributes.get("role") in {"presentation", "none"}:
         return False
-    lays_out = table.css_first("h1, h2, h3, h4, h5, h6, pre, td table, td p + p") is not None
-    return table.css_first("tr > :nth-child(2)") is not None and (not lays_out or table.css_first("th") is not None)
+    rows = list(_rows(table))
+    if all(len(row) < 2 for row in rows):
+        return False
+    cells = [cell for row in rows for cell in row]
+    return any(cell.tag == "th" for cell in cells) or not any(cell.css_first(_PAGE_CSS) for cell in cells)
+
+
+def _rows(table: LexborNode) -> Iterator[list[LexborNode]]:
+    """The cells of each row, not looking into them: tables may nest as deeply as anything."""
+    for part in table.iter():
+        for row in [part] if part.tag == "tr" else part.iter():
+            if row.tag == "tr":
+                yield list(row.iter())
 
 
 def _names_columns(cell: LexborNode) -> bool:

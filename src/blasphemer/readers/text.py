@@ -22,6 +22,7 @@ MARKDOWN = (".md", ".markdown", ".mdown")
 
 HEAD = 8192  # bytes in which a NUL tells binary (or UTF-16/32) from text
 SAMPLE = 65536  # bytes that the detector sees
+BEFORE = 1024  # of them, before the first that is not ASCII
 CONTROLS = 0.02  # share of control characters above which it is no text
 
 BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -31,6 +32,13 @@ BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Where these would give control characters (C1), it is the Windows encoding of the same letters: quotes and dashes
+WINDOWS = {
+    "iso8859-1": "cp1252", "iso8859-15": "cp1252", "iso8859-2": "cp1250", "iso8859-5": "cp1251", "iso8859-7": "cp1253",
+    "iso8859-8": "cp1255", "iso8859-9": "cp1254", "iso8859-4": "cp1257", "iso8859-13": "cp1257",
+}  # fmt: skip
+_C1 = re.compile(r"[\x80-\x84\x86-\x9f]")
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")  # \t\n\v\f\r and NEL are white space
 
 
@@ -129,12 +137,23 @@ def _is_damaged_utf8(data: bytes) -> bool:
 def _guessed(data: bytes) -> Decoded:
     import chardet
 
-    guess = chardet.detect(data[:SAMPLE])
+    guess = chardet.detect(_telling(data))
     name = guess["encoding"]
     if name is None:
         raise Unreadable("unknown encoding. Name it with --encoding")
     try:
         encoding = codecs.lookup(name).name
-        return Decoded(data.decode(name), encoding, f"guessed as {encoding} (confidence {guess['confidence']:.2f})")
+        text = data.decode(encoding)
+        if encoding in WINDOWS and _C1.search(text):
+            encoding = WINDOWS[encoding]
+            text = data.decode(encoding)
     except (LookupError, UnicodeDecodeError) as error:
         raise Unreadable(f"unknown encoding (not {name} either). Name it with --encoding") from error
+    return Decoded(text, encoding, f"guessed as {encoding} (confidence {guess['confidence']:.2f})")
+
+
+def _telling(data: bytes) -> bytes:
+    """The part that tells encodings apart: from shortly before the first byte that is not ASCII."""
+    first = _NOT_ASCII.search(data)
+    start = max(first.start() - BEFORE, 0) if first else 0
+    return data[start : start + SAMPLE]
