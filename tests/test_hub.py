@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import datasets
 import huggingface_hub.constants
+import pyarrow
 import pytest
 from datasets import Dataset, DatasetDict
 
 from blasphemer.errors import SourceError
 from blasphemer.hub import fingerprint, is_dataset, read_dataset
-from blasphemer.quiet import quiet_libraries
 from blasphemer.readers.options import Options, Piece
 from blasphemer.records import Document, StudyItem
 
@@ -22,13 +25,11 @@ OPTIONS = Options()
 
 
 @pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Both libraries read the environment when they are imported, which may be before a test sets it."""
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    with quiet_libraries():
-        yield
 
 
 def saved(folder: Path, **splits: list[str]) -> str:
@@ -131,6 +132,26 @@ def test_a_damaged_saved_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="birds: cannot be read as a dataset") as raised:
         list(read_dataset(folder, OPTIONS))
     assert "\n" not in str(raised.value)
+
+
+def test_a_saved_folder_is_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers have a limit of memory, and mapping a large folder into it would count."""
+
+    def mapped(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    folder = saved(tmp_path / "birds", train=["a", "b"])
+    monkeypatch.setattr(pyarrow, "memory_map", mapped)
+    assert texts(list(read_dataset(folder, OPTIONS))) == ["a\n\nb"]
+
+
+def test_what_was_filtered_out_before_saving_stays_out(tmp_path: Path) -> None:
+    kept = Dataset.from_dict({"text": ["a", "b", "c"]}).filter(
+        lambda row: row["text"] != "b", load_from_cache_file=False
+    )
+    kept.save_to_disk(str(tmp_path / "some"))
+    assert texts(list(read_dataset(str(tmp_path / "some"), OPTIONS))) == ["a\n\nc"]
+    assert texts(list(read_dataset(f"{tmp_path / 'some'}[train[-1:]]", OPTIONS))) == ["c"]
 
 
 # --- Splits and slices, as they stream in ---
@@ -260,6 +281,35 @@ def test_a_folder_of_the_same_name_is_not_taken_for_the_hub(tmp_path: Path) -> N
     (tmp_path / "owner").mkdir()
     repository(tmp_path / "owner" / "name", train=numbered(1))
     assert "cannot be reached" in error_of("hf:owner/name")
+
+
+def test_what_was_downloaded_before_is_read_without_the_hub_and_said_so(tmp_path: Path) -> None:
+    source = repository(tmp_path / "data", TWO_CONFIGS, train=numbered(2), test=numbered(1))
+    datasets.load_dataset(source.removeprefix("hf:"), "one")
+    shutil.move(tmp_path / "cache" / "data", tmp_path / "cache" / "owner___data")  # as if it had come from the hub
+    found = list(read_dataset("hf:owner/data:one", OPTIONS))
+    assert texts(found) == ["t0\n\nt1"]
+    assert notes(found) == "the hub cannot be reached: read is what was downloaded before"
+
+
+def test_the_libraries_are_quiet_and_left_as_they_were(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = datasets.utils.are_progress_bars_disabled(), logging.getLogger("datasets").level
+    list(read_dataset(repository(tmp_path / "data", train=numbered(2)), OPTIONS))
+    error_of("hf:owner/name")
+    assert capfd.readouterr() == ("", "")
+    assert (datasets.utils.are_progress_bars_disabled(), logging.getLogger("datasets").level) == before
+
+
+def test_a_stream_does_without_torch(tmp_path: Path) -> None:
+    """Which `datasets` would load: on some machines that alone takes more than a reader's limit of memory."""
+    source = repository(tmp_path / "data", train=numbered(2))
+    lines = (
+        "import sys",
+        "from blasphemer.hub import Options, read_dataset",
+        f"pieces = list(read_dataset({source!r}, Options()))",
+        "sys.exit(len(pieces) != 1 or 'torch' in sys.modules)",
+    )
+    assert subprocess.run([sys.executable, "-c", "\n".join(lines)], check=False).returncode == 0
 
 
 def test_an_unknown_configuration_or_none_names_them_all(tmp_path: Path) -> None:

@@ -69,6 +69,10 @@ def test_the_delimiter_is_found_out(delimiter: str) -> None:
     assert text_of(quoted) == "bird: heron\nsize: 1,02\nfood: fish; frogs\n\nbird: stork\nsize: 1,15\nfood: frogs"
 
 
+def test_the_line_that_tells_excel_the_delimiter_is_no_row() -> None:
+    assert text_of("sep=;\nbird;food\nheron;fish\n") == "bird: heron\nfood: fish"
+
+
 def test_decimal_commas_do_not_hide_a_semicolon() -> None:
     assert text_of("bird;size\nheron;1,02\nstork;1,15\n") == "bird: heron\nsize: 1,02\n\nbird: stork\nsize: 1,15"
 

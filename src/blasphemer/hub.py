@@ -11,11 +11,14 @@ Code that comes with a dataset is never run: `datasets` has given it up since ve
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +64,10 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Split:
-    """The rows of a split, as `datasets` holds them; how many there are, if that is known."""
+    """The rows of a split from one position to another, None being the end; how many there are, if that is known."""
 
-    rows: Any
-    size: int | None
+    rows: Callable[[int, int | None], Iterator[Row]]
+    size: Callable[[], int | None]
 
 
 def is_dataset(source: str) -> bool:
@@ -85,7 +88,7 @@ def is_dataset(source: str) -> bool:
 def fingerprint(source: str) -> str:
     """What stands for its content: the hub's commit, or the SHA-256 of a folder's files. Raises SourceError."""
     place = _place(source)
-    with _plain_errors(place):
+    with _plain_errors(place), _quiet():
         return _sha256_of_files(Path(place.name)) if place.is_local else str(_builder(place).hash)
 
 
@@ -94,18 +97,21 @@ def read_dataset(source: str, options: Options) -> Iterator[Piece]:
 
     Unless the source names one, the split is "train", the only one or the first; of a saved folder, all are read.
     """
-    place = _place(source)
-    with _plain_errors(place):
+    place, losses = _place(source), Losses()
+    with _plain_errors(place), _quiet():
         is_saved = place.is_local and _is_saved(place.name)
-        splits = _saved_splits(place) if is_saved else _streamed_splits(place)
+        splits = _saved_splits(Path(place.name)) if is_saved else _streamed_splits(place, losses)
         if not splits:
-            raise SourceError(f"{source}: a dataset without rows.")
-        for wanted in [place.split] if place.split else list(splits) if is_saved else [_usual(splits)]:
-            losses, others = Losses(), [name for name in splits if name != wanted]
-            if others and not place.split and not is_saved:
-                losses.remarks.append(f"split {wanted} read, not {', '.join(others)}")
-            rows = _rows(place, splits, wanted)
-            yield from compose(rows, place.label(wanted), options, records=False, losses=losses)
+            raise SourceError(f"{place.source}: a dataset without rows.")
+        wanted = [place.split] if place.split else list(splits) if is_saved else [_usual(splits)]
+        if not place.split and len(wanted) < len(splits):
+            losses.remarks.append(
+                f"split {wanted[0]} read, not {', '.join(name for name in splits if name not in wanted)}"
+            )
+        for split in wanted:
+            rows = _rows(place, splits, split)
+            yield from compose(rows, place.label(split), options, records=False, losses=losses)
+            losses = Losses()
 
 
 # --- What a source means ---
@@ -114,14 +120,19 @@ def read_dataset(source: str, options: Options) -> Iterator[Piece]:
 def _place(source: str) -> _Place:
     folder, split = _saved_folder(source)
     if _is_saved(folder) and not source.startswith(HUB):
-        return _Place(source, os.path.expanduser(folder), is_local=True, split=split)
+        return _Place(printable(source), os.path.expanduser(folder), is_local=True, split=split)
     said = source.removeprefix(HUB).removeprefix("//datasets/")
     parts = _SOURCE.fullmatch(said)
     if parts is None:
         raise SourceError(f"{printable(source)}: not understood. {FORM}.")
     is_local = said.startswith((".", "/", "~"))
     place = _Place(
-        source, os.path.expanduser(parts["name"]), is_local, parts["revision"], parts["config"], parts["split"]
+        printable(source),
+        os.path.expanduser(parts["name"]),
+        is_local,
+        parts["revision"],
+        parts["config"],
+        parts["split"],
     )
     if is_local and not Path(place.name).is_dir():
         raise SourceError(f"{printable(source)}: no such folder.")
@@ -161,18 +172,58 @@ def _sha256_of_files(folder: Path) -> str:
 # --- Splits and rows ---
 
 
-def _saved_splits(place: _Place) -> dict[str, _Split]:
-    from datasets import DatasetDict, load_from_disk
+def _saved_splits(folder: Path) -> dict[str, _Split]:
+    names = _json(folder / "dataset_dict.json").get("splits")
+    if names is not None:
+        return {name: _saved_split(folder / name) for name in names}
+    return {_json(folder / "state.json").get("_split") or "train": _saved_split(folder)}
 
-    saved = load_from_disk(place.name)
-    splits = saved if isinstance(saved, DatasetDict) else {str(saved.split or "train"): saved}
-    return {str(name): _Split(rows, len(rows)) for name, rows in splits.items()}
+
+def _saved_split(folder: Path) -> _Split:
+    """Its files are read piece by piece: `datasets` would map them into memory, of which a reader has little."""
+    files = [folder / Path(file["filename"]).name for file in _json(folder / "state.json")["_data_files"]]
+
+    def rows(start: int, stop: int | None) -> Iterator[Row]:
+        return islice((row for batch in _batches(files) for row in _rows_of(batch)), start, stop)
+
+    return _Split(rows, lambda: sum(batch.num_rows for batch in _batches(files)))
 
 
-def _streamed_splits(place: _Place) -> dict[str, _Split]:
+def _batches(files: list[Path]) -> Iterator[Any]:
+    from pyarrow import ipc
+
+    for file in files:
+        with file.open("rb") as opened:
+            yield from ipc.open_stream(opened)
+
+
+def _rows_of(batch: Any) -> Iterator[Row]:
+    for start in range(0, batch.num_rows, BATCH):
+        yield from batch.slice(start, BATCH).to_pylist()
+
+
+def _json(file: Path) -> dict[str, Any]:
+    found = json.loads(file.read_bytes()) if file.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _streamed_splits(place: _Place, losses: Losses) -> dict[str, _Split]:
     builder = _builder(place)
+    if type(builder).__module__.startswith("datasets.packaged_modules.cache"):
+        losses.remarks.append("the hub cannot be reached: read is what was downloaded before")
     sizes = {name: split.num_examples for name, split in (builder.info.splits or {}).items()}
-    return {str(name): _Split(rows, sizes.get(name)) for name, rows in builder.as_streaming_dataset().items()}
+    streams = builder.as_streaming_dataset()
+    return {str(name): _streamed_split(stream, sizes.get(name)) for name, stream in streams.items()}
+
+
+def _streamed_split(stream: Any, size: int | None) -> _Split:
+    def rows(start: int, stop: int | None) -> Iterator[Row]:
+        wanted = stream.skip(start) if start else stream
+        wanted = wanted if stop is None else wanted.take(max(0, stop - start))
+        for batch in wanted.with_format("arrow").iter(BATCH):  # as stored: pictures are not decoded
+            yield from batch.to_pylist()
+
+    return _Split(rows, lambda: size)
 
 
 def _builder(place: _Place) -> Any:
@@ -204,25 +255,48 @@ def _rows(place: _Place, splits: dict[str, _Split], wanted: str) -> Iterator[Row
         if split is None:
             raise SourceError(f"{place.source}: no split {said['name']}. There are: {', '.join(splits)}.")
         start = _position(place, split, said["start"] or "0")
-        stop = _position(place, split, said["stop"]) if said["stop"] else None
-        rows = split.rows.skip(start) if start else split.rows
-        if stop is not None:
-            rows = rows.take(max(0, stop - start))
-        for batch in rows.with_format("arrow").iter(BATCH):  # as stored: pictures are not decoded
-            yield from batch.to_pylist()
+        yield from split.rows(start, _position(place, split, said["stop"]) if said["stop"] else None)
 
 
 def _position(place: _Place, split: _Split, said: str) -> int:
     """A row's number from the start; "-100" counts from the end, "10%" from all."""
     if said.isdecimal():
-        return int(said) if split.size is None else min(int(said), split.size)
-    if split.size is None:
+        return int(said)
+    size = split.size()
+    if size is None:
         raise SourceError(
             f"{place.source}: {said} cannot be found, for the hub does not say how many rows there are. "
             "Count from the start, as in [train[:1000]]."
         )
-    number = round(int(said[:-1]) * split.size / 100) if said.endswith("%") else int(said)
-    return min(max(0, number + split.size if said.startswith("-") else number), split.size)
+    number = round(int(said.rstrip("%")) * size / 100) if said.endswith("%") else int(said)
+    return min(max(0, number + size if said.startswith("-") else number), size)
+
+
+# --- The library ---
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The libraries' remarks and bars kept off the terminal (what matters of them is told in the ledger), and torch
+    out of the process: a stream would load it, and with it more than a reader's limit of memory, for nothing."""
+    from datasets import config, disable_progress_bars, enable_progress_bars
+    from datasets.utils import are_progress_bars_disabled
+
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels, had_bars = [logger.level for logger in loggers], not are_progress_bars_disabled()
+    had_torch = config.TORCH_AVAILABLE
+    disable_progress_bars()
+    config.TORCH_AVAILABLE = False
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        config.TORCH_AVAILABLE = had_torch
+        if had_bars:
+            enable_progress_bars()
 
 
 # --- Errors ---
@@ -235,20 +309,20 @@ def _plain_errors(place: _Place) -> Iterator[None]:
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from pyarrow import ArrowException
 
-    source = printable(place.source)
+    source = place.source
     if not place.is_local and not source.startswith(HUB):
         source += ": no such file or folder, and on the hub"  # whoever mistyped a path should read that first
     try:
         yield
     except Unreadable as error:
-        raise SourceError(f"{printable(place.source)}: {error}.") from error
+        raise SourceError(f"{place.source}: {error}.") from error
     except DatasetNotFoundError as error:
         advice = "Check the name; if it is private or gated, log in with `hf auth login`."
         raise SourceError(f"{source}: no such dataset ({_one_line(error)}). {advice}") from error
     except (ConnectionError, httpx.HTTPError) as error:
         advice = "Check the connection, or download it and give the folder."
         raise SourceError(f"{source}: cannot be reached ({_one_line(error)}). {advice}") from error
-    except (DatasetsError, OSError, ValueError, RuntimeError, ImportError, ArrowException) as error:
+    except (DatasetsError, OSError, ValueError, LookupError, RuntimeError, ImportError, ArrowException) as error:
         raise SourceError(f"{source}: cannot be read as a dataset ({_one_line(error)}).") from error
 
 

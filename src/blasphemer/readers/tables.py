@@ -90,6 +90,8 @@ def _read_csv(opened: BinaryIO, file: str, options: Options) -> Iterator[Piece]:
     losses = Losses()
     with _decoded(opened, options.encoding) as (lines, encoding), _long_cells():
         head = list(islice(lines, LOOKED_AT))
+        if re.fullmatch("sep=.\n", head[0]):  # Excel's remark to itself
+            head = head[1:]
         try:
             rows = _csv_rows(chain(head, lines), _delimiter(head), options.columns, losses)
             yield from compose(rows, file, options, encoding=encoding, losses=losses)
