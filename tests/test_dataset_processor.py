@@ -23,23 +23,24 @@ from blasphemer.dataset_processor import (
 )
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, Plan, Source, StudyItem
+from blasphemer.tokens import Ruler
 from tests.tiny import TEMPLATE, make_tokenizer
 
 TOKENIZER = make_tokenizer()
+RULER = Ruler(TOKENIZER.backend_tokenizer.to_str())
 SENTENCE = "The heron {} stands in the water and waits for the fish."
 
 
-def offsets(text: str, tokenizer: PreTrainedTokenizerFast = TOKENIZER) -> list[tuple[int, int]]:
-    encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
-    return [(start, end) for start, end in encoded["offset_mapping"]]
+def starts(text: str) -> Sequence[int]:
+    return RULER.starts(text)
 
 
 def document(text: str, file: str = "birds.md", pages: tuple[tuple[int, int], ...] = ()) -> Document:
-    return Document(file, text, "ab", markdown=file.endswith(".md"), pages=pages)
+    return Document(file, text, markdown=file.endswith(".md"), pages=pages)
 
 
 def split(text: str, size: int = 64, overlap: int = 0, file: str = "birds.md") -> list[Passage]:
-    return split_passages(document(text, file), offsets, size, overlap)
+    return split_passages(document(text, file), starts, size, overlap)
 
 
 def texts(passages: Sequence[Passage]) -> list[str]:
@@ -112,17 +113,17 @@ def test_passages_are_true_whole_and_short_enough_whatever_the_text(text: str, s
     """Pitfalls 7 and 11."""
     passages = split(text, size, overlap)
     assert all(passage.text == text[passage.start : passage.end] == passage.text.strip() for passage in passages)
-    assert all(0 < len(offsets(passage.text)) <= size for passage in passages)
+    assert all(0 < len(starts(passage.text)) <= size for passage in passages)
     assert missing(text, passages) == ""
     assert [passage.id for passage in passages] == [f"birds.md#{n}" for n in range(1, len(passages) + 1)]
     assert all(one.start < other.start and one.end < other.end for one, other in pairwise(passages))
 
 
 def test_a_character_of_more_tokens_than_a_passage_does_not_stop_the_split() -> None:
-    tokenizer = make_tokenizer()
-    tokenizer.backend_tokenizer.normalizer = NFKC()
+    tokenizer = make_tokenizer().backend_tokenizer
+    tokenizer.normalizer = NFKC()
     text = "\ufdfa" * 5  # 18 letters each, once decomposed
-    passages = split_passages(document(text), lambda text: offsets(text, tokenizer), 16, 0)
+    passages = split_passages(document(text), Ruler(tokenizer.to_str()).starts, 16, 0)
     assert texts(passages) == ["\ufdfa"] * 5
 
 
@@ -143,12 +144,12 @@ def test_short_pieces_are_joined_and_none_is_dropped() -> None:
 
 def test_a_passage_ends_before_a_heading_rather_than_after_a_paragraph_or_a_sentence() -> None:
     text = f"{sentences(6)}\n\n# Fish\n\n{sentences(1, 6)}\n\n{sentences(2, 7)}"
-    assert split(text, len(offsets(text)) - 10)[0].text == sentences(6)
+    assert split(text, len(starts(text)) - 10)[0].text == sentences(6)
 
 
 def test_a_passage_ends_after_a_paragraph_rather_than_a_sentence() -> None:
     text = f"{sentences(6)}\n\n{sentences(6, 6)}"
-    assert split(text, len(offsets(sentences(9))))[0].text == sentences(6)
+    assert split(text, len(starts(sentences(9))))[0].text == sentences(6)
 
 
 def test_a_passage_ends_at_an_early_boundary_rather_than_within_a_word() -> None:
@@ -167,21 +168,21 @@ def test_whole_sentences_are_repeated_where_a_paragraph_is_cut() -> None:
     for one, other in pairwise(passages):
         repeated = one.text[other.start - one.start :]
         assert repeated.startswith("The heron")
-        assert 0 < len(offsets(repeated)) <= 30
+        assert 0 < len(starts(repeated)) <= 30
     assert missing(sentences(40), passages) == ""
 
 
 @pytest.mark.parametrize("gap", ["\n\n", "\n\n# Fish\n\n"])
 def test_nothing_is_repeated_where_no_paragraph_is_cut(gap: str) -> None:
     text = gap.join(sentences(2, 2 * n) for n in range(12))
-    passages = split(text, len(offsets(text)) // 3, 30)
+    passages = split(text, len(starts(text)) // 3, 30)
     assert len(passages) > 2
     assert all(one.end <= other.start for one, other in pairwise(passages))
 
 
 def test_a_passage_knows_the_headings_above_it() -> None:
     text = f"{sentences(2)}\n\n# Birds\n\n{sentences(2)}\n\n## Herons\n\n{sentences(6)}\n\n# Fish\n\n{sentences(2)}"
-    found = split(text, len(offsets(sentences(2))) + 20)
+    found = split(text, len(starts(sentences(2))) + 20)
     assert [(passage.heading, passage.text[:9]) for passage in found] == [
         ("", "The heron"),
         ("Birds", "# Birds\n\n"),
@@ -205,16 +206,16 @@ def test_a_passage_knows_the_page_it_begins_on() -> None:
     pages = [sentences(2), "", sentences(2, 2)]
     text = "\n\n".join(pages)
     spans = ((0, len(pages[0])), (len(pages[0]) + 2, len(pages[0]) + 2), (len(pages[0]) + 4, len(text)))
-    found = split_passages(document(text, "birds.pdf", spans), offsets, len(offsets(pages[0])) + 20, 0)
+    found = split_passages(document(text, "birds.pdf", spans), starts, len(starts(pages[0])) + 20, 0)
     assert [passage.page for passage in found] == [1, 3]
     assert split("Grey.")[0].page == 0
 
 
 def test_every_character_of_a_document_is_accounted_for() -> None:
     """Pitfall 7."""
-    book = Document("b.pdf", "  One.\n\nTwo.  ", "ab", "utf-8", pages=((0, 6), (6, 7), (8, 14)), removed=5)
-    passages = split_passages(book, offsets, 500, 0)
-    assert account(book, passages) == LedgerEntry("b.pdf", "used", "", 10, 9, 1, 3, 1, "utf-8", "ab")
+    book = Document("b.pdf", "  One.\n\nTwo.  ", "utf-8", pages=((0, 6), (6, 7), (8, 14)), removed=5)
+    passages = split_passages(book, starts, 500, 0)
+    assert account(book, passages) == LedgerEntry("b.pdf", "used", "", 10, 9, 1, 0, 3, (2,), "utf-8")
     overlapping = split(sentences(40), 100, 30)
     entry = account(document(sentences(40)), overlapping)
     assert (entry.kept + entry.lost, entry.lost) == (len(sentences(40)), 0)
@@ -223,7 +224,7 @@ def test_every_character_of_a_document_is_accounted_for() -> None:
 def test_a_large_document_is_split_in_time_that_grows_with_its_length() -> None:
     """Cutting once looked through all earlier sentences: a book of one paragraph took minutes."""
     text = sentences(4000)
-    tokens = offsets(text)
+    tokens = starts(text)
     started = time.perf_counter()
     assert len(split_passages(document(text), lambda _: tokens, 64, 20)) > 1000
     assert time.perf_counter() - started < 1  # 0.1 s measured

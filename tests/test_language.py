@@ -6,7 +6,16 @@ import time
 
 import pytest
 
-from blasphemer.language import headings, ngrams, normalise, overlap, paragraph_spans, sentence_spans, words
+from blasphemer.language import (
+    fence_spans,
+    headings,
+    ngrams,
+    normalise,
+    overlap,
+    paragraph_spans,
+    sentence_spans,
+    words,
+)
 
 
 def sentences(text: str) -> list[str]:
@@ -122,3 +131,35 @@ def test_overlap_is_the_share_of_words_in_common() -> None:
 def test_a_text_shorter_than_the_gram_has_none() -> None:
     assert ngrams("a b c".split(), 2) == {("a", "b"), ("b", "c")}
     assert ngrams("a b c".split(), 4) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("वह चला गया। वह आई।", ["वह चला गया।", "वह आई।"]),
+        ("هل ذهب؟ نعم. ذهب.", ["هل ذهب؟", "نعم.", "ذهب."]),
+        ("彼は来た！彼女も。", ["彼は来た！", "彼女も。"]),
+    ],
+)
+def test_sentences_end_in_other_scripts_too(text: str, expected: list[str]) -> None:
+    """Pitfall 9."""
+    assert sentences(text) == expected
+
+
+def test_fenced_code_is_one_block_whatever_is_in_it() -> None:
+    code = "```python\n# no heading\n\n- no item\n```"
+    assert paragraphs(f"Before.\n{code}\nAfter.") == ["Before.", code, "After."]
+    assert paragraphs("```\nnever closed\n\n# Birds") == ["```\nnever closed", "# Birds"]
+    assert paragraphs("````\n```\n\ninside\n```\n````\n\nAfter.") == ["````\n```\n\ninside\n```\n````", "After."]
+
+
+def test_the_rows_of_a_table_stand_together() -> None:
+    assert paragraphs("Prices:\n| a | 1 |\n| b | 2 |\nin shells") == ["Prices:", "| a | 1 |\n| b | 2 |", "in shells"]
+
+
+@pytest.mark.parametrize("line", ["```\n", "```a\n", "````\n```\n", "~~~\n```a\n"])
+def test_many_fences_take_no_longer_than_other_lines(line: str) -> None:
+    text = line * 20_000
+    started = time.perf_counter()
+    fence_spans(text), headings(text), paragraph_spans(text)
+    assert time.perf_counter() - started < 2

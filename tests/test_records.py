@@ -30,8 +30,8 @@ from blasphemer.records import (
 HARD = 'Ünï "quoted" \\ back\r\nnext\u2028para\u2029\x85\x0b\x1c\t🙂 [/INST]'
 
 EVERY: tuple[Any, ...] = (
-    Document(HARD, HARD, "ab", "utf-8", True, ((0, 3), (3, 9)), 5),
-    LedgerEntry(HARD, "skipped", HARD, 1, 2, 3, 4, 5, "utf-16", "ab"),
+    Document(HARD, HARD, "utf-8", True, ((0, 3), (3, 9)), 5, HARD, HARD),
+    LedgerEntry(HARD, "skipped", HARD, 1, 2, 3, 4, 5, (1, 5), "utf-16", "ab"),
     Passage("p-1", HARD, HARD, 3, 9, "Birds / Herons", 2),
     ExamQuestion("q-1", HARD, HARD, "rule", "p-1", 3, 9),
     Source("p-1", 3, 9),

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from blasphemer.config import load_settings
-from blasphemer.errors import RunFolderError
-from blasphemer.records import Document, Source
+from blasphemer.errors import RunFolderError, is_full_disk
+from blasphemer.records import Source
 from blasphemer.workspace import (
     CONTENTS,
     PARTIAL,
@@ -22,7 +22,6 @@ from blasphemer.workspace import (
     RunFolder,
     freeze,
     identity,
-    is_full_disk,
     open_run,
     run_path,
     runs_in,
@@ -237,7 +236,7 @@ def test_the_default_folder_is_named_after_model_and_documents() -> None:
 
 def test_only_what_changes_the_result_makes_another_run() -> None:
     def known_by(*flags: str) -> About:
-        return identity(load_settings(["M", "--fine-tune-dataset", "D", *flags]), [Document("a", "", "12")], {"w": "3"})
+        return identity(load_settings(["M", "--fine-tune-dataset", "D", *flags]), {"a": "12"}, {"w": "3"})
 
     assert known_by("--yes", "--dry-run", "--overwrite", "--finetuning-output-dir", "x") == known_by()
     assert known_by("--seed", "1") != known_by()
@@ -304,7 +303,7 @@ def test_a_real_full_disk_is_recognised() -> None:
 def test_a_run_on_disk_gives_back_the_settings_it_was_begun_with(words: str) -> None:
     """Pitfall 6: also through TOML."""
     settings = load_settings([*shlex.split(words), "--finetuning-output-dir", str(FOLDER)])
-    documents = [Document("a.txt", "text", "12")] if settings.wants_fine_tuning else []
+    documents = {"a.txt": "12"} if settings.wants_fine_tuning else {}
     with open_run(FOLDER, identity(settings, documents, {}), overwrite=False) as run:
         again = settings_of(run)
         assert identity(again, documents, {}) == identity(settings, documents, {})

@@ -6,8 +6,9 @@ import random
 from dataclasses import dataclass
 
 SUBJECTS = (
-    "the harbour master", "a young surveyor", "the bell founder", "an old ferry", "the northern mill", "a flock of geese",
-    "the committee", "a copper kettle", "the second bridge", "an apprentice", "the lighthouse", "a travelling choir",
+    "the harbour master", "a young surveyor", "the bell founder", "an old ferry", "the northern mill",
+    "a flock of geese", "the committee", "a copper kettle", "the second bridge", "an apprentice", "the lighthouse",
+    "a travelling choir",
 )  # fmt: skip
 VERBS = (
     "measured", "repaired", "carried", "painted", "forgot", "counted", "described", "borrowed", "replaced", "watched",
@@ -15,8 +16,8 @@ VERBS = (
 )  # fmt: skip
 OBJECTS = (
     "seven barrels of tar", "the western gate", "a map of the marshes", "three letters", "the smallest lantern",
-    "a bundle of reeds", "the annual ledger", "two wooden oars", "an iron stove", "the broken sundial", "a crate of plums",
-    "the village clock",
+    "a bundle of reeds", "the annual ledger", "two wooden oars", "an iron stove", "the broken sundial",
+    "a crate of plums", "the village clock",
 )  # fmt: skip
 PLACES = (
     "near the quay", "behind the granary", "at the edge of the forest", "in the upper valley", "under the arches",
@@ -26,7 +27,19 @@ TIMES = (
     "before dawn", "in the spring of 1874", "after the long rain", "on a Tuesday", "during the fair", "within 48 hours",
     "twice a year", "at half past nine", "once the ice had gone", "for almost 12 weeks",
 )  # fmt: skip
-NOUNS = ("Harbour", "Survey", "Bells", "Ferries", "Mills", "Geese", "Bridges", "Lanterns", "Meadows", "Clocks", "Canals")
+NOUNS = (
+    "Harbour",
+    "Survey",
+    "Bells",
+    "Ferries",
+    "Mills",
+    "Geese",
+    "Bridges",
+    "Lanterns",
+    "Meadows",
+    "Clocks",
+    "Canals",
+)
 
 
 @dataclass(frozen=True)

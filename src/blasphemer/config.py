@@ -40,6 +40,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 HELP_WIDTH = 110  # fixed, because the help also stands in the documentation
 STUDY_BUDGETS = {"quick": 10.0, "standard": 50.0, "deep": 350.0}
 
+SECRET = "document_password"  # is never shown nor written down
+
 # Settings that the plan works out from the model and the material, unless the user says them.
 PLANNED = (
     "batch_size",
@@ -136,7 +138,7 @@ class RunSettings(Section):
     enable_finetuning: bool = False
     """Fine-tune on fine_tune_dataset after abliteration, without asking (same as giving --fine-tune-dataset)."""
     fine_tune_dataset: Sources = ()
-    """Documents to learn: a file or folder with .txt, .md, .markdown and .pdf files. May be given more than once."""
+    """Documents to learn: a file, a folder, or a hub dataset (hf:owner/name). May be given more than once."""
     fine_tune_only: bool = False
     """Skip abliteration and only fine-tune."""
     finetuning_output_dir: str = DEFAULT_OUTPUT_DIR
@@ -191,6 +193,20 @@ class DocumentSettings(Section):
 
     encoding: str | None = None
     """Encoding of text files; unset finds it out per file."""
+    document_password: str | None = None
+    """Password of encrypted PDFs. It is written down nowhere."""
+    ocr_languages: str = "eng"
+    """Languages of scanned pages, as Tesseract names them (eng+deu), read if that is installed; empty reads none."""
+    columns: Names = ()
+    """Columns of tables and datasets to read; unset, they are known by their names (messages, question, text, ...)."""
+    row_limit: int | None = Field(None, ge=1)
+    """Most rows read of each table or dataset."""
+    max_lost_share: float = Field(0.2, ge=0, le=1)
+    """Share of the text that may be lost in reading (running headers, rows without an answer) before a run stops."""
+    file_timeout: float = Field(60, gt=0)
+    """Seconds that reading a file may take, and as many again for every 10 MB of it."""
+    cache_dir: str = "~/.cache/blasphemer"
+    """Where the passages of files are kept, so that unchanged ones are not read again; empty keeps none."""
     chunk_size: int = Field(1024, ge=16)
     """Longest passage, in tokens of the model (less where the model's context is shorter)."""
     chunk_overlap: int = Field(128, ge=0)
@@ -341,7 +357,7 @@ def command_line(settings: Settings) -> list[str]:
     for name, field in (pair for section in SECTIONS for pair in section.model_fields.items()):
         value = getattr(settings, name)
         planned = name in PLANNED and name in settings.model_fields_set
-        said_otherwise = name == "model" or (name == "enable_finetuning" and settings.fine_tune_dataset)
+        said_otherwise = name in ("model", SECRET) or (name == "enable_finetuning" and settings.fine_tune_dataset)
         if said_otherwise or (value == field.default and not planned):
             continue
         flag = f"--{name.replace('_', '-')}"

@@ -12,6 +12,10 @@ BlasphemerError (1)        failed: a one-line reason and what to do
 └── Interrupted (130)      stopped by the user; the same command resumes
 """
 
+from __future__ import annotations
+
+import errno
+
 
 class BlasphemerError(Exception):
     """A failure to be shown as one line; `exit_code` is what the process returns."""
@@ -57,3 +61,14 @@ class Unreadable(BlasphemerError):
 
 class Interrupted(BlasphemerError):
     exit_code = 130
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Was this, or what led to it, a write that found no room? Libraries wrap the system's error in their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if any(words in str(error) for words in ("No space left", "PytorchStreamWriter failed", "File too large")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from blasphemer.language import BULLET, FENCE, HEADING, WORD, Span, paragraph_spans, sentence_spans
+from blasphemer.language import BULLET, HEADING, WORD, Span, is_code_or_table, paragraph_spans, sentence_spans
 from blasphemer.records import Passage
 
 MOST_ANSWER_WORDS = 4
@@ -91,7 +91,6 @@ def names_in(text: str) -> list[str]:
 
 def _read(passage: Passage, plain: set[str]) -> Iterator[Fact]:
     """The sentences of a passage, block by block; tables and code are studied as they stand, not taken apart."""
-    fences = [match.span() for match in FENCE.finditer(passage.text)]
     section, current = passage.heading.split(" / ")[-1], ""
     full: dict[str, str] = {}  # part of a name -> the newest full name it stands for
     for block, (start, end) in enumerate(paragraph_spans(passage.text)):
@@ -99,7 +98,7 @@ def _read(passage: Passage, plain: set[str]) -> Iterator[Fact]:
         if title := _title(text):
             section, current = title, ""
             continue
-        if text.startswith("|") or any(left <= start < right for left, right in fences):
+        if is_code_or_table(text):
             continue
         spans = sentence_spans(text)
         sentences = [_clean(text[left:right]) for left, right in spans]

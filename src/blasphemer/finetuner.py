@@ -5,18 +5,19 @@ Each stage leaves a file in the run's folder and is taken from there when the sa
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from blasphemer import abliteration, console, exam, export, lora_trainer, report, retention
 from blasphemer.config import Settings
-from blasphemer.dataset_processor import account, encode, mix_replay, show_learnt, split_passages, split_validation
+from blasphemer.dataset_processor import encode, mix_replay, show_learnt, split_validation
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
+from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
-from blasphemer.readers import read_sources
-from blasphemer.records import Conduct, Document, ExamQuestion, LedgerEntry, Marks, Passage, Plan, StudyItem
+from blasphemer.records import Conduct, ExamQuestion, Marks, Passage, Plan, StudyItem
 from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
 from blasphemer.study import write_study
 from blasphemer.wordings import borrow, find_wordings, swap_names
@@ -32,25 +33,28 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
 
     The abliteration of an earlier run of the same model, if one is given, is taken over.
     """
-    documents, skipped = read_sources(settings.fine_tune_dataset, settings.encoding)
+    inputs = find_inputs(settings)
     model = load_model(settings)
     longest = longest_item(settings, model.context)
-    with open_run(run_path(settings), identity(settings, documents, model.origin()), settings.overwrite) as run:
+    hashes = {one.file: one.sha256 for one in inputs}
+    with open_run(run_path(settings), identity(settings, hashes, model.origin()), settings.overwrite) as run:
         run.add_about("versions", versions(model.device.type))
         if earlier:
             run.take_over(earlier, abliteration.STAGES)
 
-        # Cut the documents into passages, and account for every character
-        passages = run.records("passages.jsonl", Passage, lambda: _split(documents, model, longest, settings))
-        ledger = run.records("ledger.jsonl", LedgerEntry, lambda: [*_used(documents, passages), *skipped])
+        # Read the documents, cut them into passages, and account for every character
+        ledger = read_inputs(inputs, model.ruler, _passage_size(settings, longest), settings, run)
         report.show_ledger(ledger)
+        passages = run.records("passages.jsonl", Passage, list)
+        conversations = run.records("conversations.jsonl", StudyItem, list)
 
         # Freeze the exam; only then write what is to be studied, and keep the exam out of it
         facts = find_facts(passages)
         questions = run.records("exam.jsonl", ExamQuestion, lambda: _exam(passages, facts, settings))
         freeze(run, "exam", exam.fingerprint(questions))
         written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
-        study, leaks = exam.without_leaks(written, questions, passages)
+        given = _fitting(conversations, model, longest)
+        study, leaks = exam.without_leaks([*written, *given], questions, passages)
         lessons, held_out = split_validation(study, settings.validation_split, settings.seed)
 
         # Show what is about to happen, and ask
@@ -112,7 +116,7 @@ def abliterate(settings: Settings, earlier: RunFolder | None = None) -> int:
     The trials of an earlier run of the same model, if one is given, are taken over.
     """
     model = load_model(settings)
-    with open_run(run_path(settings), identity(settings, [], model.origin()), settings.overwrite) as run:
+    with open_run(run_path(settings), identity(settings, {}, model.origin()), settings.overwrite) as run:
         run.add_about("versions", versions(model.device.type))
         if earlier:
             run.take_over(earlier, abliteration.STAGES)
@@ -138,13 +142,20 @@ def abliterate(settings: Settings, earlier: RunFolder | None = None) -> int:
         return 0 if report.is_less_refusing(conducts) else 3
 
 
-def _split(documents: Sequence[Document], model: LanguageModel, longest: int, settings: Settings) -> list[Passage]:
-    size = min(settings.chunk_size, longest // 2)  # a passage must leave room for its tag, or for a question about it
-    return [p for document in documents for p in split_passages(document, model.offsets, size, settings.chunk_overlap)]
+def _passage_size(settings: Settings, longest: int) -> int:
+    """Tokens of a passage: it must leave room for its tag, or for a question about it."""
+    return min(settings.chunk_size, longest // 2)
 
 
-def _used(documents: Sequence[Document], passages: Sequence[Passage]) -> list[LedgerEntry]:
-    return [account(document, [p for p in passages if p.file == document.file]) for document in documents]
+def _fitting(conversations: Sequence[StudyItem], model: LanguageModel, longest: int) -> list[StudyItem]:
+    """The conversations in the documents that the model can take whole: half of one would teach to stop midway."""
+    kept = [item for item in conversations if len(encode([item], model.tokenizer, sys.maxsize)[0].ids) <= longest]
+    if len(kept) < len(conversations):
+        console.warn(
+            f"{len(conversations) - len(kept)} of {len(conversations)} conversations in the documents are left out: "
+            f"they have more than {longest} tokens (max_seq_length, or what the model can take)."
+        )
+    return kept
 
 
 def _exam(passages: Sequence[Passage], facts: Sequence[Fact], settings: Settings) -> list[ExamQuestion]:

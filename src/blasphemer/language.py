@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 Span = tuple[int, int]
 
 WORD = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:[-–'’][^\W_]+)*")
 HEADING = re.compile(r"^(#{1,6})[ \t]+([^ \t\n]+(?:[ \t]+[^ \t\n]+)*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
-FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+TABLE_ROW = re.compile(r"[ \t]*\|")
 BULLET = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+")
 
 # A full stop after these does not end a sentence.
@@ -19,7 +20,13 @@ _ABBREVIATIONS = frozenset(
     "co jan feb mar apr jun jul aug sep sept oct nov dec z.b d.h bzw usw nr str p.ex sig sra dra".split()
 )
 _ARTICLES = frozenset({"a", "an", "the"})
-_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”’)]*")
+_SENTENCE_END = re.compile(  # 3rd: of scripts written without spaces
+    r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s)|[।॥؟۔።։]+[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）)]*"
+)
+_FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
+_LONGEST_FENCE = 10  # characters that are told apart
+_LAST_WORD = re.compile(r"[(\"'“‘«]*([^\s(\"'“‘«]+)$")  # at the end of what is searched
+_LONGEST_WORD = 32  # characters that are looked back at
 _VISIBLE = re.compile(r"\S")
 _PARAGRAPH_GAP = re.compile(r"\n[ \t]*\n\s*")
 
@@ -37,25 +44,67 @@ def normalise(text: str) -> str:
 
 
 def paragraph_spans(text: str) -> list[Span]:
-    """Blocks between blank lines, headings and list items on their own, without the space around them."""
+    """Blocks between blank lines, headings and list items on their own, without the space around them. Fenced code is
+    one block, whatever is in it."""
     spans: list[Span] = []
     start = 0
-    for gap in [*_PARAGRAPH_GAP.finditer(text), None]:
-        end = gap.start() if gap else len(text)
-        spans += _lines_that_stand_alone(text, start, end)
-        start = gap.end() if gap else end
+    for fence_start, fence_end in [*fence_spans(text), (len(text), len(text))]:
+        spans += _between_blank_lines(text, start, fence_start)
+        spans += _trimmed(text, fence_start, fence_end)
+        start = fence_end
     return spans
 
 
+def fence_spans(text: str) -> list[Span]:
+    """Fenced code with its fences (CommonMark's, but one that is never closed is none)."""
+    lines = [(match, match[1][0], min(len(match[1]), _LONGEST_FENCE)) for match in _FENCE_LINE.finditer(text)]
+    closing: dict[tuple[str, int], list[Span]] = {}  # by sign and length
+    for match, sign, length in lines:
+        if not match[2].strip():
+            closing.setdefault((sign, length), []).append(match.span())
+    spans: list[Span] = []
+    for match, sign, length in lines:
+        if spans and match.start() < spans[-1][1]:
+            continue
+        ends = [
+            found[at][1]
+            for (other, other_length), found in closing.items()
+            if other == sign and other_length >= length and (at := bisect_left(found, match.span()[::-1])) < len(found)
+        ]
+        if ends:
+            spans.append((match.start(), min(ends)))
+    return spans
+
+
+def is_code_or_table(text: str) -> bool:
+    """Is a block fenced code, or rows of a table?"""
+    return _FENCE_LINE.match(text) is not None or TABLE_ROW.match(text) is not None
+
+
+def line_ends(text: str) -> list[int]:
+    """Where the lines of a text end, the line breaks not included."""
+    return [match.start() for match in re.finditer(r"\n|$\Z", text)]
+
+
+def _between_blank_lines(text: str, start: int, end: int) -> Iterator[Span]:
+    for gap in [*_PARAGRAPH_GAP.finditer(text, start, end), None]:
+        stop = gap.start() if gap else end
+        yield from _lines_that_stand_alone(text, start, stop)
+        start = gap.end() if gap else end
+
+
 def _lines_that_stand_alone(text: str, start: int, end: int) -> Iterator[Span]:
-    """Split a block before and after each heading line, and before each list item."""
+    """Split a block before and after each heading line, before each list item, and around the rows of a table."""
     begin = position = start
+    was_row = False
     for line in text[start:end].splitlines(keepends=True):
-        if HEADING.match(line) or BULLET.match(line):
+        is_heading, is_row = HEADING.match(line) is not None, TABLE_ROW.match(line) is not None
+        if is_heading or is_row != was_row or BULLET.match(line):
             yield from _trimmed(text, begin, position)
             begin = position
+        was_row = is_row
         position += len(line)
-        if HEADING.match(line):
+        if is_heading:
             yield from _trimmed(text, begin, position)
             begin = position
     yield from _trimmed(text, begin, end)
@@ -78,19 +127,26 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if match.group()[0] != ".":
         return True
-    before = text[start : match.start()].split()
-    last = before[-1].lstrip("(\"'“‘«") if before else ""
-    is_initial = len(last) == 1 and last.isupper()
-    return not (is_initial or last.casefold() in _ABBREVIATIONS or (len(before) == 1 and last.isdigit()))
+    last = _LAST_WORD.search(text, max(start, match.start() - _LONGEST_WORD), match.start())
+    word = last[1] if last else ""
+    is_number_of_item = word.isdigit() and not text[start : match.start() - len(word)].strip()
+    is_initial = len(word) == 1 and word.isupper()
+    return not (is_initial or word.casefold() in _ABBREVIATIONS or is_number_of_item)
 
 
 def headings(text: str) -> list[tuple[int, int, str]]:
     """(position, level, title) of every Markdown heading outside code fences."""
-    fences = [match.span() for match in FENCE.finditer(text)]
+    fences = fence_spans(text)
+    starts = [start for start, _ in fences]
+
+    def is_in_code(position: int) -> bool:
+        before = bisect_right(starts, position)
+        return before > 0 and position < fences[before - 1][1]
+
     return [
         (match.start(), len(match.group(1)), match.group(2))
         for match in HEADING.finditer(text)
-        if not any(start <= match.start() < end for start, end in fences)
+        if not is_in_code(match.start())
     ]
 
 

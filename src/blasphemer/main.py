@@ -9,9 +9,9 @@ from pathlib import Path
 
 from blasphemer import console
 from blasphemer.config import Settings, load_settings
-from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError
+from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError, is_full_disk
 from blasphemer.start_menu import loaded, start
-from blasphemer.workspace import is_full_disk, run_path
+from blasphemer.workspace import run_path
 
 NO_MODEL = "Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE"
 NO_DOCUMENTS = "Which documents? Give a file or folder with --fine-tune-dataset SOURCE."

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from blasphemer.dataset_processor import prompt_ids
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.plan import answered_at_once
 from blasphemer.records import Message
+from blasphemer.tokens import Ruler
 from blasphemer.workspace import sha256_of
 
 DEMO = "demo"
@@ -92,15 +94,13 @@ class LanguageModel:
         kept = sorted(file for file in folder.iterdir() if file.suffix in {".json", ".safetensors", ".bin", ".jinja"})
         return {file.name: sha256_of(file) for file in kept}
 
-    def offsets(self, text: str) -> list[tuple[int, int]]:
-        """(start, end) characters of each token of a text."""
-        encoded = self.tokenizer(
-            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
-        )
-        return [(start, end) for start, end in encoded["offset_mapping"]]
+    @cached_property
+    def ruler(self) -> Ruler:
+        """What measures texts in this model's tokens."""
+        return Ruler(self.tokenizer.backend_tokenizer.to_str())
 
     def count(self, text: str) -> int:
-        return len(self.offsets(text))
+        return self.ruler.count(text)
 
     def load(self, path: str = "") -> PreTrainedModel:
         """The weights in a folder, or the original's, loaded anew as this model's were."""

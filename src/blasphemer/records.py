@@ -50,16 +50,19 @@ class Document:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What happened to one input file. `kept` and `lost` are characters, `pages` is 0 where there are none."""
+    """What happened to one input file: `kept` and `lost` are characters, `pages` is 0 where there are none, and
+    `pages_without_text` are their numbers. `reason` says why a file was skipped, or what it is a duplicate of, or what
+    should be known of one that was used."""
 
     file: str
-    status: Literal["used", "skipped"]
+    status: Literal["used", "duplicate", "skipped"]
     reason: str
     kept: int
     lost: int
     passages: int = 0
+    conversations: int = 0
     pages: int = 0
-    pages_without_text: int = 0
+    pages_without_text: tuple[int, ...] = ()
     encoding: str = ""
     sha256: str = ""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from blasphemer import console
 from blasphemer.exam import is_significant_gain, is_significant_loss, mcnemar, rate
 from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
 
+MOST_FILES = 30  # that are named on the screen
 STAGES = ("original", "abliterated", "fine_tuned")
 
 
@@ -85,9 +87,11 @@ def coverage(ledger: Sequence[LedgerEntry], facts: int, study: Sequence[StudyIte
     taught = {source for item in study for source in item.sources}
     return {
         "files_used": sum(entry.status == "used" for entry in ledger),
+        "files_duplicate": sum(entry.status == "duplicate" for entry in ledger),
         "files_skipped": sum(entry.status == "skipped" for entry in ledger),
         "characters_kept": sum(entry.kept for entry in ledger),
         "characters_lost": sum(entry.lost for entry in ledger),
+        "pages_without_text": sum(len(entry.pages_without_text) for entry in ledger),
         "facts": facts,
         "spans_taught": len(taught),
         "study_items": len(study),
@@ -165,19 +169,36 @@ def _marked(marks: Marks, number: int) -> str:
 
 
 def show_ledger(ledger: Sequence[LedgerEntry]) -> None:
-    """What was read, and what was not and why, on stdout."""
-    rows = [
-        (
-            entry.file,
-            entry.status,
-            f"{entry.kept:,}",
-            f"{entry.lost:,}",
-            str(entry.passages),
-            entry.reason or _pages(entry),
-        )
-        for entry in ledger
-    ]
-    console.table("Documents", ("file", "", "characters", "lost", "passages", ""), rows)
+    """What was read, and what was not and why, on stdout. Of many files those are named that need a look."""
+    named = ledger if len(ledger) <= MOST_FILES else [entry for entry in ledger if entry.reason][:MOST_FILES]
+    counted = ["kept", "lost", "passages"] + ["conversations"] * any(entry.conversations for entry in ledger)
+    rows = [(one.file, one.status, *_sums([one], counted), _remarks(one)) for one in named]
+    rows.append((f"{len(ledger):,} in all", _statuses(ledger), *_sums(ledger, counted), ""))
+    console.table("Documents", ("file", "", "characters", *counted[1:], ""), rows)
+    if len(named) < len(ledger):
+        console.say("Every file is in ledger.jsonl.")
+
+
+def _sums(entries: Sequence[LedgerEntry], names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        yield f"{sum(getattr(entry, name) for entry in entries):,}"
+
+
+def _remarks(entry: LedgerEntry) -> str:
+    return ", ".join(filter(None, (_form(entry), entry.reason)))
+
+
+def _statuses(ledger: Sequence[LedgerEntry]) -> str:
+    counts = Counter(entry.status for entry in ledger)
+    return ", ".join(f"{counts[status]:,} {status}" for status in ("used", "duplicate", "skipped") if counts[status])
+
+
+def _form(entry: LedgerEntry) -> str:
+    """Its pages or its encoding."""
+    if not entry.pages:
+        return entry.encoding
+    pages = f"{entry.pages} {'page' if entry.pages == 1 else 'pages'}"
+    return pages + (f", {len(entry.pages_without_text)} without text" if entry.pages_without_text else "")
 
 
 def show_preview(
@@ -220,10 +241,3 @@ def _cell(found: Rate) -> str:
         return "not asked"
     low, high = found.interval
     return f"{found.rate:.1%} ({found.correct}/{found.total}, {low:.0%}-{high:.0%})"
-
-
-def _pages(entry: LedgerEntry) -> str:
-    if not entry.pages:
-        return entry.encoding
-    missing = f", {entry.pages_without_text} without text" if entry.pages_without_text else ""
-    return f"{entry.pages} pages{missing}"

@@ -6,7 +6,6 @@ A file or folder has its final name only when it is complete: it is written besi
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -16,22 +15,24 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from io import FileIO
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, settings_from, toml_value
 from blasphemer.errors import RunFolderError
-from blasphemer.records import Document, from_jsonl, to_jsonl
+from blasphemer.records import from_jsonl, to_jsonl
 
 RUN_FILE = "run.toml"
-HOW_NOT_WHAT = {"yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "merge_lora"}
+HOW_NOT_WHAT = {
+    "yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "merge_lora", "document_password",
+    "max_lost_share", "file_timeout", "cache_dir",
+}  # fmt: skip
 PARTIAL = ".partial"
 LOCK = ".lock"
 CONTENTS = (
-    "ledger.jsonl", "passages.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "prompts.json", "prefix.json",
-    "abliteration.journal", "abliteration", "replay.jsonl", "borrowed.jsonl", "marks", "checkpoints", "metrics.jsonl",
-    "adapter", "merged", "scorecard.json",
+    "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "prompts.json",
+    "prefix.json", "abliteration.journal", "abliteration", "replay.jsonl", "borrowed.jsonl", "marks", "checkpoints",
+    "metrics.jsonl", "adapter", "merged", "scorecard.json",
 )  # fmt: skip
 
 STAGES = (
@@ -70,6 +71,17 @@ class RunFolder:
 
     def save_records(self, name: str, records: Sequence[Any]) -> None:
         self.save_text(name, to_jsonl(records))
+
+    def save_joined(self, name: str, parts: Sequence[Path]) -> None:
+        """One file out of several, however large."""
+        partial = self.path / (name + PARTIAL)
+        with partial.open("wb") as file:
+            for part in parts:
+                with part.open("rb") as opened:
+                    shutil.copyfileobj(opened, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.path / name)
 
     def records(self, name: str, kind: type[Record], make: Callable[[], Sequence[Record]]) -> list[Record]:
         """The records of a stage: those on disk, or freshly made and saved."""
@@ -224,8 +236,8 @@ def run_name(model: str, documents: Sequence[str]) -> str:
     return "-".join(Path(name).stem for name in (model, *documents))
 
 
-def identity(settings: Settings, documents: Sequence[Document], model: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """What makes a run this run: the settings that change its result, and the hashes of documents and model.
+def identity(settings: Settings, documents: Mapping[str, str], model: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What makes a run this run: the settings that change its result, and the hashes of documents and model by name.
 
     Without documents, more trials or another one may be asked of the same run.
     """
@@ -234,8 +246,7 @@ def identity(settings: Settings, documents: Sequence[Document], model: Mapping[s
     said |= {name: settings.chosen(name) for name in PLANNED}
     if settings.exam_file and settings.exam_file.is_file():
         said["exam_file_sha256"] = sha256_of(settings.exam_file)
-    hashes = {document.file: document.sha256 for document in documents}
-    return {"settings": said, "documents": hashes, "model": dict(model)}
+    return {"settings": said, "documents": dict(documents), "model": dict(model)}
 
 
 def versions(device: str) -> dict[str, str]:
@@ -255,26 +266,7 @@ def freeze(run: RunFolder, name: str, sha256: str) -> None:
 
 def sha256_of(file: Path) -> str:
     with file.open("rb") as opened:
-        return sha256_of_open(opened)
-
-
-def sha256_of_open(opened: IO[bytes] | FileIO) -> str:
-    """The hash of what is left to read of an open file."""
-    digest = hashlib.sha256()
-    while block := opened.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def is_full_disk(error: BaseException | None) -> bool:
-    """Was this, or what led to it, a write that found no room? Libraries wrap the system's error in their own."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return True
-        if any(words in str(error) for words in ("No space left", "PytorchStreamWriter failed", "File too large")):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _flush(file: Path) -> None:

@@ -1,6 +1,6 @@
 """Which files a source means, in a fixed order, and what each is called."""
 
-# ruff: noqa: PTH110, PTH111, PTH112, PTH113, PTH114 - what may not be looked at is False to os.path; Path raises (until 3.14)
+# ruff: noqa: PTH110, PTH111, PTH112, PTH114 - what may not be looked at is False to os.path; Path raises (until 3.14)
 from __future__ import annotations
 
 import os
@@ -15,10 +15,10 @@ CACHES = ("__pycache__", "node_modules")
 
 
 def find_files(source: str) -> list[Path]:
-    """The files of a source, ordered by their path below it; hidden entries, caches and devices are left out.
+    """The files of a source, ordered by their path below it; hidden entries and caches are left out.
 
-    Links are followed after everything else, so a file is found once, under its own name where it has one. What could
-    not be followed (a broken link, a folder that may not be opened) is listed too: reading it says why, in the ledger.
+    Links are followed after everything else, so a file is found once, under its own name where it has one. What cannot
+    be read (a broken link, a folder that may not be opened, a device) is listed too: the ledger says why.
     Raises SourceError where there is no such file or folder, or no file in it.
     """
     root = Path(os.path.expanduser(source))
@@ -51,8 +51,7 @@ def _walk(root: Path) -> list[Path]:
             continue
         seen.add(real)
         if not os.path.isdir(path):
-            if os.path.isfile(path) or not os.path.exists(path):
-                found.append(path)
+            found.append(path)
             continue
         try:
             inside = sorted(path.iterdir())

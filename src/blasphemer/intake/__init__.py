@@ -1,0 +1,257 @@
+"""SOURCE -> passages.jsonl, conversations.jsonl and ledger.jsonl: the only way in for documents.
+
+find_inputs      which files and datasets there are, and what tells each from all others
+read_inputs      each is read and cut in a process that can be killed (worker), and what came of it is kept by its hash,
+                 so that what has not changed is not read again; what says the same as another is left out (duplicates)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from pebble import ProcessExpired, ProcessPool
+
+from blasphemer import console
+from blasphemer.config import Settings
+from blasphemer.errors import SourceError
+from blasphemer.hub import fingerprint, is_dataset
+from blasphemer.intake import duplicates, worker
+from blasphemer.intake.worker import Entry, Task
+from blasphemer.readers.files import named_files
+from blasphemer.readers.kinds import READ
+from blasphemer.readers.options import Options
+from blasphemer.readers.text import check_encoding
+from blasphemer.records import LedgerEntry
+from blasphemer.tokens import Ruler
+from blasphemer.workspace import RunFolder
+
+BYTES_PER_TIMEOUT = 10 << 20  # of a file: a larger one may take file_timeout as often as it holds this
+DAYS_KEPT = 30  # in the cache, since it was last of use
+REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file, or one dataset (whose `path` is ""), with what tells its content from all others. `problem` says why
+    a file cannot even be opened. `size` is in bytes."""
+
+    file: str
+    path: str
+    sha256: str
+    size: int = 0
+    problem: str = ""
+
+
+def find_inputs(settings: Settings) -> list[Input]:
+    """All that the sources name, in order, each file once. Raises SourceError where a source is not there."""
+    if settings.encoding is not None:
+        check_encoding(settings.encoding)
+    datasets = [source for source in settings.fine_tune_dataset if is_dataset(source)]
+    files = named_files([source for source in settings.fine_tune_dataset if source not in datasets])
+    return [*(_file(name, path) for name, path in files), *(Input(name, "", fingerprint(name)) for name in datasets)]
+
+
+def read_inputs(
+    inputs: Sequence[Input], ruler: Ruler, chunk_size: int, settings: Settings, run: RunFolder
+) -> list[LedgerEntry]:
+    """Leave the passages and conversations of all inputs in the run's folder, and say what became of each input.
+
+    Raises SourceError when nothing at all could be read, or when more than max_lost_share of it was lost.
+    """
+    if not run.has("ledger.jsonl"):
+        with _cache(settings) as folder:
+            desk = _Desk(folder, ruler, chunk_size, settings)
+            entries = duplicates.mark([(desk.entry(one), desk.place(one)) for one in desk.read(inputs)])
+            _require_enough([entry.ledger for entry, _ in entries], settings)
+            for kind in ("passages", "conversations"):
+                used = [place for entry, place in entries if entry.ledger.status == "used"]
+                run.save_joined(f"{kind}.jsonl", [Path(f"{place}.{kind}") for place in used])
+        run.save_records("ledger.jsonl", [entry.ledger for entry, _ in entries])
+    return run.records("ledger.jsonl", LedgerEntry, list)
+
+
+def _file(name: str, path: Path) -> Input:
+    try:
+        if path.exists() and not path.is_file():
+            kind = "folder that may not be opened" if path.is_dir() else "neither a file nor a folder"
+            return Input(name, str(path), "", problem=kind)
+        with FileIO(path) as opened:
+            return Input(name, str(path), worker.hash_of(opened), os.fstat(opened.fileno()).st_size)
+    except FileNotFoundError:
+        problem = "broken link" if path.is_symlink() else "no longer there"
+    except OSError as error:
+        problem = (error.strerror or type(error).__name__).lower()
+    return Input(name, str(path), "", problem=problem)
+
+
+def _require_enough(ledger: Sequence[LedgerEntry], settings: Settings) -> None:
+    named = ", ".join(settings.fine_tune_dataset)
+    used = [entry for entry in ledger if entry.status == "used"]
+    if not used:
+        shown = [f"{entry.file}: {entry.reason}" for entry in ledger[:REASONS_SHOWN]] + ["..."] * (
+            len(ledger) > REASONS_SHOWN
+        )
+        raise SourceError(
+            f"{named}: no readable documents ({len(ledger)} skipped: {'; '.join(shown)}). Read are {', '.join(READ)}."
+        )
+    lost, kept = sum(entry.lost for entry in used), sum(entry.kept for entry in used)
+    if lost > settings.max_lost_share * (lost + kept):
+        worst = max(used, key=lambda entry: entry.lost)
+        raise SourceError(
+            f"{named}: {lost / (lost + kept):.0%} of the text would be lost, most of it in {worst.file} "
+            f"({worst.lost:,} characters{f', {worst.reason}' if worst.reason else ''}). If that is meant, give "
+            f"--max-lost-share {min(lost / (lost + kept) + 0.01, 1):.2f}."
+        )
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+class _Desk:
+    """Where inputs are read: every one leaves an entry in the folder, and is not read again while it is there."""
+
+    def __init__(self, folder: Path, ruler: Ruler, chunk_size: int, settings: Settings) -> None:
+        self.folder, self.settings, self.chunk_size = folder, settings, chunk_size
+        self.options = Options(
+            settings.encoding,
+            settings.document_password,
+            settings.ocr_languages,
+            settings.columns,
+            settings.row_limit,
+        )
+        self.how = (ruler.serialised, self.options, chunk_size, settings.chunk_overlap, _code())
+        self.tokenizer = folder / f"{_hash(ruler.serialised)}.tokenizer"
+        self.tokenizer.write_text(ruler.serialised, encoding="utf-8")
+        self.entries: dict[Input, Entry] = {}
+
+    def entry(self, one: Input) -> Entry:
+        """What became of an input that has been read."""
+        return self.entries[one]
+
+    def place(self, one: Input) -> Path:
+        """Where its entry is kept, with its passages and conversations beside it."""
+        return self.folder / _hash(one.file, one.sha256, *self.how)
+
+    def read(self, inputs: Sequence[Input]) -> Sequence[Input]:
+        """Read what has not been read yet; of files with the same bytes only the first."""
+        first: dict[str, Input] = {}
+        missing: list[Input] = []
+        for one in inputs:
+            if one.problem:
+                self.entries[one] = worker.skipped(one.file, one.problem)
+            elif (original := first.setdefault(one.sha256, one)) is not one:
+                self.entries[one] = duplicates.copy_of(original.file, one.file, one.sha256)
+            elif entry := worker.load(self.place(one)):
+                self.entries[one] = entry
+            else:
+                missing.append(one)
+        if missing:
+            self._read(missing)
+        return inputs
+
+    def _read(self, inputs: Sequence[Input]) -> None:
+        kilobytes = [one.size // 1024 + 1 for one in inputs]
+        started, done = time.monotonic(), 0
+        with _processes(len(inputs)) as schedule, console.progress("reading (kB)", sum(kilobytes)) as advance:
+            pending = {schedule(self._task(one), self._seconds(one)): one for one in inputs}
+            for future in as_completed(pending):
+                one = pending[future]
+                self.entries[one] = self._outcome(one, future)
+                done += one.size
+                rate = done / max(time.monotonic() - started, 1e-9)
+                advance(one.size // 1024 + 1, note=f"{rate / 1e6:.1f} MB/s  {one.file}")
+
+    def _task(self, one: Input) -> Task:
+        return Task(
+            one.path,
+            one.file,
+            one.sha256,
+            self.options,
+            str(self.tokenizer),
+            self.chunk_size,
+            self.settings.chunk_overlap,
+            str(self.place(one)),
+        )
+
+    def _seconds(self, one: Input) -> float | None:
+        """How long reading may take: datasets come over a network, and are read for as long as they come."""
+        return self.settings.file_timeout * (1 + one.size // BYTES_PER_TIMEOUT) if one.path else None
+
+    def _outcome(self, one: Input, future: Future[Entry]) -> Entry:
+        """The entry of an input; one whose process was killed or died is no less accounted for than others."""
+        try:
+            return future.result()
+        except TimeoutError:
+            seconds = self._seconds(one) or 0
+            return worker.skipped(
+                one.file, f"took longer than {seconds:g} s to read (--file-timeout allows more)", one.sha256
+            )
+        except ProcessExpired as error:
+            reason = f"its reader died (exit code {error.exitcode}: damaged, or too large for memory)"
+            return worker.skipped(one.file, reason, one.sha256)
+
+
+@contextmanager
+def _processes(most: int) -> Iterator[Callable[[Task, float | None], Future[Entry]]]:
+    """Processes that read tasks given to the function, each of them killed after its seconds."""
+    number = min(most, os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1)
+    pool = ProcessPool(number, initializer=worker.prepare, context=multiprocessing.get_context("spawn"))
+
+    def schedule(task: Task, seconds: float | None) -> Future[Entry]:
+        future: Future[Entry] = pool.schedule(worker.read, args=[task], timeout=seconds)
+        return future
+
+    try:
+        yield schedule
+    finally:
+        pool.stop()  # at once, also at Ctrl+C
+        pool.join()
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _cache(settings: Settings) -> Iterator[Path]:
+    """The folder where entries are kept from run to run, or one for this time only."""
+    if not settings.cache_dir:
+        with tempfile.TemporaryDirectory() as once:
+            yield Path(once)
+        return
+    folder = Path(settings.cache_dir).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget_old(folder)
+    except OSError as error:
+        raise SourceError(f"{folder}: cannot be used ({error}); give another --cache-dir, or '' for none.") from error
+    yield folder
+
+
+def _forget_old(folder: Path) -> None:
+    before = time.time() - DAYS_KEPT * 86400
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # another run cleans up too
+            if file.stat().st_mtime < before:
+                file.unlink()
+
+
+def _code() -> str:
+    """A hash of all code that reads and cuts: what other code has read is read anew."""
+    root = Path(worker.__file__).parents[1]
+    files = [*sorted(root.glob("readers/*.py")), *sorted(root.glob("intake/*.py"))]
+    files += [root / name for name in ("dataset_processor.py", "hub.py", "language.py", "records.py", "tokens.py")]
+    return _hash(*(file.read_text(encoding="utf-8") for file in files))
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,274 @@
+"""The way in for documents: every input is read in a process of its own, accounted for, and kept once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.corpus.made import paragraph
+from blasphemer.config import load_settings
+from blasphemer.errors import SourceError
+from blasphemer.intake import find_inputs, read_inputs, worker
+from blasphemer.records import LedgerEntry, Passage, StudyItem, from_jsonl
+from blasphemer.tokens import Ruler
+from blasphemer.workspace import RunFolder
+from tests.tiny import make_tokenizer
+
+RULER = Ruler(make_tokenizer().backend_tokenizer.to_str())
+TEXT = "\n\n".join(paragraph(random.Random(number)) for number in range(12))
+
+
+def intake(source: Path, run: Path, *flags: str) -> list[LedgerEntry]:
+    """The ledger of a folder that is read into a run."""
+    run.mkdir(exist_ok=True)
+    settings = load_settings(["demo", "--fine-tune-dataset", str(source), "--cache-dir", f"{run}.cache", *flags])
+    return read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(run))
+
+
+def fates(ledger: list[LedgerEntry]) -> dict[str, tuple[str, str]]:
+    return {entry.file: (entry.status, entry.reason) for entry in ledger}
+
+
+def passages(run: Path) -> list[Passage]:
+    return from_jsonl(Passage, (run / "passages.jsonl").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.txt").write_text(TEXT, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def test_passages_conversations_and_ledger_of_all_files_are_left_in_the_run(docs: Path, run: Path) -> None:
+    (docs / "b.jsonl").write_text('{"question": "Who measured?", "answer": "The ferry."}\n', encoding="utf-8")
+    ledger = intake(docs, run)
+    found = passages(run)
+    assert [(entry.file, entry.status, entry.passages, entry.conversations) for entry in ledger] == [
+        ("a.txt", "used", len(found), 0),
+        ("b.jsonl", "used", 0, 1),
+    ]
+    assert len(found) > 3
+    assert len({passage.id for passage in found}) == len(found)
+    assert all(TEXT[passage.start : passage.end] == passage.text for passage in found)
+    (item,) = from_jsonl(StudyItem, (run / "conversations.jsonl").read_text(encoding="utf-8"))
+    assert [message["content"] for message in item.messages] == ["Who measured?", "The ferry."]
+
+
+def test_what_cannot_be_read_is_in_the_ledger_with_its_reason_and_the_rest_goes_on(docs: Path, run: Path) -> None:
+    """Pitfall 12"""
+    for name, data in {"b.pdf": b"%PDF-1.4 no", "c.txt": b"", "d.docx": b"PK\3\4", "e.zip": b"\x1f\x8b"}.items():
+        (docs / name).write_bytes(data)
+    (docs / "f.txt").symlink_to(docs / "nowhere")
+    found = fates(intake(docs, run))
+    assert found.pop("a.txt") == ("used", "")
+    assert {status for status, _ in found.values()} == {"skipped"}
+    assert found["c.txt"][1] == "no text"
+    assert found["e.zip"][1] == "compressed archive (gzip): unpack it, and give the folder"
+    assert found["f.txt"][1] == "broken link"
+
+
+def test_a_folder_in_which_nothing_can_be_read_is_an_error_that_says_why(tmp_path: Path, run: Path) -> None:
+    """Pitfall 12"""
+    for name, data in {"b.txt": b"", "d.txt": b"\0"}.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(SourceError) as caught:
+        intake(tmp_path, run)
+    assert f"{tmp_path}: no readable documents (2 skipped: b.txt: no text; d.txt: binary" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_the_others_are_read(docs: Path, run: Path) -> None:
+    (docs / "slow.txt").write_text(TEXT * 12_000, encoding="utf-8")
+    started = time.monotonic()
+    found = fates(intake(docs, run, "--file-timeout", "2"))
+    assert found["a.txt"] == ("used", "")
+    assert found["slow.txt"][0] == "skipped"
+    assert found["slow.txt"][1].startswith("took longer than")
+    assert time.monotonic() - started < 60
+
+
+def test_a_reader_that_dies_takes_no_other_file_with_it(docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash of native code ends the process that reads: here a folder without room for the entry does."""
+    (docs / "b.md").write_text("# Short\n\nA text.", encoding="utf-8")
+    monkeypatch.setattr("blasphemer.intake.worker.prepare", _prepare_to_die)
+    found = fates(intake(docs, run))
+    assert found["b.md"] == ("used", "")
+    assert found["a.txt"][0] == "skipped"
+    assert found["a.txt"][1].startswith("its reader died")
+
+
+def _prepare_to_die() -> None:
+    """Initialises a worker that is killed by the system when it writes more than a little."""
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+def test_a_file_that_needs_too_much_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    monkeypatch.setattr("blasphemer.intake.worker.split_passages", _without_memory)
+    (tmp_path / "tokenizer").write_text(RULER.serialised, encoding="utf-8")
+    task = worker.Task(
+        str(path),
+        "a.txt",
+        _sha256(path),
+        worker.Options(),
+        str(tmp_path / "tokenizer"),
+        200,
+        0,
+        str(tmp_path / "entry"),
+    )
+    assert worker.read(task).ledger.reason == "needs more than 4 GB of memory to be read"
+    assert worker.load(tmp_path / "entry") is None  # next time there may be more
+
+
+def _without_memory(*_: object) -> list[Passage]:
+    raise MemoryError
+
+
+def test_a_file_that_changes_after_it_was_found_is_not_read_as_another(docs: Path, run: Path) -> None:
+    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", ""])
+    (docs / "b.txt").write_text("A text that stays.", encoding="utf-8")
+    inputs = find_inputs(settings)
+    (docs / "a.txt").write_text("Another text.", encoding="utf-8")
+    run.mkdir()
+    found = fates(read_inputs(inputs, RULER, 200, settings, RunFolder(run)))
+    assert found["a.txt"] == ("skipped", "changed while it was being read; run again")
+
+
+def test_a_file_that_vanishes_is_in_the_ledger(docs: Path, run: Path) -> None:
+    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", ""])
+    (docs / "b.txt").write_text("A text that stays.", encoding="utf-8")
+    inputs = find_inputs(settings)
+    (docs / "a.txt").unlink()
+    run.mkdir()
+    assert fates(read_inputs(inputs, RULER, 200, settings, RunFolder(run)))["a.txt"][0] == "skipped"
+
+
+def test_more_than_the_allowed_share_lost_is_an_error_unless_allowed(docs: Path, run: Path) -> None:
+    (docs / "a.txt").unlink()
+    (docs / "rows.txt").write_text(" \n" * 3000 + "A word.\n", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"100% of the text would be lost, most of it in rows\.txt"):
+        intake(docs, run)
+    (entry,) = intake(docs, run, "--max-lost-share", "1")
+    assert entry.status == "used"
+
+
+# --- once ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_file_under_another_name_is_read_once(docs: Path, run: Path) -> None:
+    """Pitfall 13"""
+    (docs / "z.txt").write_bytes((docs / "a.txt").read_bytes())
+    assert fates(intake(docs, run)) == {"a.txt": ("used", ""), "z.txt": ("duplicate", "the same file as a.txt")}
+    assert {passage.file for passage in passages(run)} == {"a.txt"}
+
+
+@pytest.mark.parametrize("name", ["b.txt", "b.md", "b.html", "b.jsonl"])
+def test_a_text_in_another_form_is_a_duplicate(docs: Path, run: Path, name: str) -> None:
+    """Pitfall 13"""
+    forms = {
+        "b.txt": TEXT.replace(". ", ".\n").upper(),
+        "b.md": f"# Report\n\n{TEXT.replace('The ', '**The** ')}",
+        "b.html": f"<html><h1>Report</h1><p>{TEXT.replace(chr(10) * 2, '</p><p>')}</p>",
+        "b.jsonl": "\n".join(json.dumps({"text": part}) for part in TEXT.split("\n\n")),
+    }
+    (docs / name).write_text(forms[name], encoding="utf-8")
+    found = fates(intake(docs, run))
+    assert sorted(status for status, _ in found.values()) == ["duplicate", "used"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("1874", "1875"),  # next year's report
+        lambda text: text[: len(text) // 2],  # a part that stands alone would leave no doubt, but a half is not alike
+        lambda text: text + paragraph(random.Random(99), 40),
+    ],
+    ids=["another number", "half", "much more"],
+)
+def test_a_text_that_says_something_else_is_no_duplicate(docs: Path, run: Path, change: object) -> None:
+    assert callable(change)
+    (docs / "b.txt").write_text(change(TEXT), encoding="utf-8")
+    assert {status for status, _ in fates(intake(docs, run)).values()} == {"used"}
+
+
+# --- kept ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_has_not_changed_is_not_read_again(
+    docs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (docs / "damaged.pdf").write_bytes(b"%PDF-1.4 no")
+    first = intake(docs, run)
+    monkeypatch.setattr("blasphemer.intake._processes", _none_to_be_had)
+    (tmp_path / "second").mkdir()
+    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", f"{run}.cache"])
+    second = RunFolder(tmp_path / "second")
+    assert read_inputs(find_inputs(settings), RULER, 200, settings, second) == first
+    assert (second.path / "passages.jsonl").read_bytes() == (run / "passages.jsonl").read_bytes()
+
+
+def _none_to_be_had(_most: int) -> object:
+    raise AssertionError("a file is read again")
+
+
+@pytest.mark.parametrize("flags", [("--chunk-overlap", "7"), ("--encoding", "latin-1")])
+def test_other_settings_read_anew(docs: Path, run: Path, tmp_path: Path, flags: tuple[str, str]) -> None:
+    (docs / "a.txt").write_text(TEXT.replace("quay", "quäy"), encoding="utf-8")
+    intake(docs, run)
+    before = len(list(Path(f"{run}.cache").iterdir()))
+    (tmp_path / "run2").mkdir()
+    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", f"{run}.cache", *flags])
+    read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(tmp_path / "run2"))
+    assert len(list(Path(f"{run}.cache").iterdir())) == before + 3
+
+
+def test_old_entries_leave_the_cache(docs: Path, run: Path) -> None:
+    intake(docs, run)
+    cache = Path(f"{run}.cache")
+    (cache / "old").write_text("", encoding="utf-8")
+    os.utime(cache / "old", (0, 0))
+    (run / "ledger.jsonl").unlink()
+    intake(docs, run)
+    assert not (cache / "old").exists()
+    assert len(list(cache.iterdir())) == 4
+
+
+def test_without_a_cache_nothing_is_kept(
+    docs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    intake(docs, run, "--cache-dir", "")
+    assert not (tmp_path / "home").exists()
+    assert passages(run)
+
+
+def test_the_password_of_a_document_is_written_down_nowhere(docs: Path, run: Path) -> None:
+    intake(docs, run, "--document-password", "heron-secret")
+    written = [file for folder in (run, Path(f"{run}.cache")) for file in folder.rglob("*") if file.is_file()]
+    assert written
+    assert not any(b"heron-secret" in file.read_bytes() for file in written)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return worker.hash_of(opened)
