@@ -399,6 +399,16 @@ def test_text_that_runs_up_or_down_a_page_is_read_from_its_first_line(angle: int
     assert read(drawn.text(-150, 100, *PROSE).bytes()).text == " ".join(PROSE)
 
 
+def test_the_pieces_of_a_line_that_runs_upside_down_are_put_in_order() -> None:
+    drawn = Drawn()
+    drawn.canvas.translate(500, 400)
+    drawn.canvas.rotate(180)
+    for row, line in enumerate(PROSE):
+        drawn.text(0, 100 - 14 * row, line[:10])
+        drawn.text(drawn.canvas.stringWidth(line[:10], "Helvetica", 10), 100 - 14 * row, line[10:])
+    assert read(drawn.bytes()).text == " ".join(PROSE)
+
+
 def test_a_stamp_along_the_margin_does_not_disturb_the_text() -> None:
     drawn = Drawn().text(100, 700, *PROSE[:4])
     drawn.canvas.saveState()
@@ -526,6 +536,27 @@ def test_text_of_a_font_without_a_unicode_map_is_left_out_line_by_line_and_said(
     assert document.text.split() == "Herons stand still in the water. Egrets do not.".split()
     assert document.note == "page 1 has text in a font without a Unicode map, which was left out"
     assert document.removed > 0
+
+
+def test_characters_beyond_the_first_65536_are_whole_and_shift_nothing() -> None:
+    """PDFium counts them twice: words after them would take the places of others."""
+    codes = b"<41> <D835DC4E> <42> <0062>"
+    named = b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /A def "
+    named += b"1 begincodespacerange <00> <FF> endcodespacerange 2 beginbfchar " + codes + b" endbfchar endcmap end end"
+    show = b"BT /F 10 Tf 14 TL 50 700 Td "
+    for row in range(4):
+        show += b"(AA) Tj 100 0 Td (B%s) Tj 100 0 Td (AB) Tj -200 -14 Td " % (b"B" * row)
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1/MediaBox[0 0 595 842]>>",
+        b"<</Type/Page/Parent 2 0 R/Resources<</Font<</F 5 0 R>>>>/Contents 4 0 R>>",
+        stream(show + b"ET"),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding/ToUnicode 6 0 R>>",
+        stream(named),
+    ]
+    italic = "\U0001d44e"
+    rows = [f"| {italic}{italic} | b{'b' * row} | {italic}b |" for row in range(4)]
+    assert read(assemble(objects)).text == "\n".join(rows)
 
 
 # --- the corpus ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -45,7 +46,9 @@ _WORD_OR_LINE = re.compile(
 )  # \ufffe: PDFium's hyphen at the end of a line, and its end
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _SYMBOLS = str.maketrans({"\uf0b7": "•", "\uf0a7": "▪", "\uf0a8": "▪", "\uf0d8": "•", "\uf0fc": "•", "\uf02d": "-"})
-NO_TEXT_SHARE = 0.3  # of a line's letters
+TOUCHING = 0.1  # of a line's height, between the pieces of one word
+NO_TEXT_SHARE, UNMAPPED_SHARE = 0.3, 0.5  # of a line's characters and words: with more, it goes as a whole
+WORTH_SAYING = 0.05  # of a page's characters, lost to fonts without a Unicode map: less is signs in formulas
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,11 @@ def _page(page: Any) -> Page:
         if text_page.count_chars() > CHARACTERS:
             raise Unreadable(f"PDF with more than {CHARACTERS >> 20} million characters. Split it")
         lines, lost = _legible(_lines(text_page))
-    layouts = [arrange([line.words for line in lines if line.turn == turn]) for turn in _turns(lines)]
+    layouts = [arrange([_in_order(line) for line in lines if line.turn == turn]) for turn in _turns(lines)]
     layout = Layout("\n\n".join(one.text for one in layouts), any(one.has_tables for one in layouts))
     if not layout.text and _has_picture(page):
         return Page(layout, lost, SCAN)
-    return Page(layout, lost, NO_MAP if lost else "")
+    return Page(layout, lost, NO_MAP if lost > WORTH_SAYING * (len(layout.text) + lost) else "")
 
 
 def _has_picture(page: Any) -> bool:
@@ -175,9 +178,23 @@ def _turns(lines: Sequence[Line]) -> list[int]:
     return [turn for turn, _ in sizes.most_common()]
 
 
+def _in_order(line: Line) -> list[Word]:
+    """PDFium puts the pieces of a line in the order of the page's left to right, however the line runs. Mirrored text,
+    which ends to the left of its beginning, stays."""
+    if line.turn == 0 or any(word.right < word.left for word in line.words):
+        return line.words
+    ordered: list[Word] = []
+    for word in sorted(line.words, key=lambda word: word.left):
+        if ordered and word.left - ordered[-1].right < TOUCHING * (word.top - word.bottom):
+            ordered[-1] = ordered[-1]._replace(text=ordered[-1].text + word.text, right=word.right)
+        else:
+            ordered.append(word)
+    return ordered
+
+
 def _lines(text_page: Any) -> Iterator[Line]:
     """The lines of a page as PDFium gives them: in the order in which they were drawn."""
-    text = text_page.get_text_range()
+    text = _utf16(text_page.get_text_range())
     # Characters that PDFium leaves out of the text, or puts into it, shift its numbering
     shifted = len(text) != text_page.count_chars()
     handle = text_page.raw
@@ -202,12 +219,21 @@ def _lines(text_page: Any) -> Iterator[Line]:
             if last != first:
                 box(handle, last, at)
                 right = rect.right if turn == 0 else _upright(turn, rect)[2]
-            words.append(Word(word, left, right, bottom, top))
+            words.append(Word(_from_utf16(word), left, right, bottom, top))
         if words and word[-1] in "\n\ufffe":
             yield Line(words, turn, bad)
             words, bad = [], 0
     if words:
         yield Line(words, turn, bad)
+
+
+def _utf16(text: str) -> str:
+    """One character for each unit of UTF-16, which is how PDFium counts."""
+    return text if text.isascii() or max(text) <= "\uffff" else "".join(map(chr, array("H", text.encode("utf-16"))[1:]))
+
+
+def _from_utf16(word: str) -> str:
+    return word if word.isascii() else word.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
 
 
 def _turn(angle: float) -> int:
@@ -245,7 +271,7 @@ def _legible(lines: Iterator[Line]) -> tuple[list[Line], int]:
         text = text.translate(_SYMBOLS)
         strange = len(_NO_TEXT.findall(text))
         if strange > NO_TEXT_SHARE * len(text) or (
-            line.unmapped > NO_TEXT_SHARE * len(line.words) and not _is_language(text)
+            line.unmapped > UNMAPPED_SHARE * len(line.words) and not _is_language(text)
         ):
             lost += len(text)
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ GUTTER = 0.55  # of a line's height, at least; the space between words is a fift
 CELL_GAP = 0.8  # of a line's height, between two cells of a table
 PITCH = 2.5  # line heights between two rows of one table or pair of columns, at most
 COLUMN_ROWS, COLUMN_WIDTH = 5, 12  # rows with text on both sides, and letters of each, that make columns
-TABLE_ROWS, TABLE_COLUMNS = 3, 20
+TABLE_ROWS, TABLE_COLUMNS = 3, 40
+TRIES = 4  # first rows to leave out before what follows is taken for no table
 SAME_EDGE = 3.0  # points
 BLANK_LINE = 1.4  # of the usual distance between lines
 
@@ -130,23 +132,35 @@ Shower = Callable[[Sequence[Row], Sequence[Gap]], Iterator[Word]]
 
 def _blocks(rows: Sequence[Row]) -> Iterator[tuple[Shower, Sequence[Row], list[Gap]]]:
     """The rows as columns, tables and plain lines: how to show them, which, and the gutters that they share."""
-    start = 0
+    start = tries = 0
     while start < len(rows):
-        gutters = _gaps(rows[start])
-        end = start + 1
-        while gutters and end < len(rows) and _is_close(rows[end - 1], rows[end]):
-            left = _narrowed(gutters, rows[end])
-            if not left:
-                break
-            gutters, end = left, end + 1
-        block = _trimmed(rows[start:end], gutters)
-        show: Shower = _plain
-        if len(block) >= TABLE_ROWS and gutters:
-            show = _columns if _is_columns(block, gutters) else _table if _is_table(block, gutters) else _plain
+        show, block, gutters = _block(rows, start)
         if show is _plain:
-            block = rows[start : start + 1]
+            # The first rows may not belong to the table; but a page of long rows is not to be tried from each of them
+            tries = tries + 1 if len(block) > 1 else 0
+            block = block if tries > TRIES else block[:1]
+        if show is not _plain or tries > TRIES:
+            tries = 0
         yield show, block, gutters
         start += len(block)
+
+
+def _block(rows: Sequence[Row], start: int) -> tuple[Shower, Sequence[Row], list[Gap]]:
+    """The longest block from `start` on, with what it is. A table ends rather than lose one of its columns."""
+    gutters = _gaps(rows[start])
+    end = start + 1
+    while gutters and end < len(rows) and _is_close(rows[end - 1], rows[end]):
+        left = _narrowed(gutters, rows[end])
+        if len(left) < len(gutters) and _is_table(rows[start:end], gutters):
+            break
+        if not left:
+            break
+        gutters, end = left, end + 1
+    block = rows[start:end]
+    columns, table = _without_tail(block, gutters, may_go_on=True), _without_tail(block, gutters)
+    if _is_columns(columns, gutters):
+        return _columns, columns, gutters
+    return (_table, table, gutters) if _is_table(table, gutters) else (_plain, block, gutters)
 
 
 def _is_close(row: Row, after: Row) -> bool:
@@ -174,26 +188,30 @@ def _narrowed(gutters: Sequence[Gap], row: Row) -> list[Gap]:
 def _cells(row: Row, gutters: Sequence[Gap]) -> list[list[Word]]:
     """The row's words, column by column."""
     cells: list[list[Word]] = [[] for _ in range(len(gutters) + 1)]
+    ends = [end - 0.01 for _, end in gutters]
     for word in row.words:
-        cells[sum(word.left >= end - 0.01 for _, end in gutters)].append(word)
+        cells[bisect_right(ends, word.left)].append(word)
     return cells
 
 
-def _trimmed(block: Sequence[Row], gutters: Sequence[Gap]) -> Sequence[Row]:
-    """Without the rows at its end that stand on one side only, unless they go on as the rows above do."""
+def _without_tail(block: Sequence[Row], gutters: Sequence[Gap], may_go_on: bool = False) -> Sequence[Row]:
+    """Without the rows at its end that stand on one side only. One of two columns may be the longer one: those that
+    follow at the distance of the first ones stay."""
     end = len(block)
     while end > 1 and sum(map(bool, _cells(block[end - 1], gutters))) < 2:
         end -= 1
-    step = block[0].bottom - block[1].bottom if len(block) > 1 else 0
-    while end < len(block) and abs(block[end - 1].bottom - block[end].bottom - step) < 0.2 * step:
+    step = block[0].bottom - block[1].bottom if may_go_on and len(block) > 1 else 0
+    while step and end < len(block) and abs(block[end - 1].bottom - block[end].bottom - step) < 0.2 * step:
         end += 1
     return block[:end]
 
 
 def _is_columns(block: Sequence[Row], gutters: Sequence[Gap]) -> bool:
     """Prose on every side: cells of some length that fill their column and start at its left edge."""
+    if not 1 <= len(gutters) <= 2 or len(block) < COLUMN_ROWS:
+        return False
     rows = [_cells(row, gutters) for row in block]
-    if len(gutters) > 2 or sum(sum(map(bool, cells)) > 1 for cells in rows) < COLUMN_ROWS:
+    if sum(sum(map(bool, cells)) > 1 for cells in rows) < COLUMN_ROWS:
         return False
     return all(_is_prose([cells[column] for cells in rows if cells[column]]) for column in range(len(gutters) + 1))
 
@@ -210,9 +228,11 @@ def _is_prose(cells: Sequence[Sequence[Word]]) -> bool:
 
 def _is_table(block: Sequence[Row], gutters: Sequence[Gap]) -> bool:
     """Columns of which each has an edge, or a middle, at which most of its cells stand."""
+    if not 1 <= len(gutters) < TABLE_COLUMNS or len(block) < TABLE_ROWS:
+        return False
     rows = [_cells(row, gutters) for row in block]
     full = sum(sum(map(bool, cells)) > 1 for cells in rows)
-    if full < TABLE_ROWS or full < 0.5 * len(rows) or len(gutters) >= TABLE_COLUMNS:
+    if full < TABLE_ROWS or full < 0.5 * len(rows):
         return False
     least = CELL_GAP * median(row.height for row in block)
     if any(end - start < least for start, end in gutters):
