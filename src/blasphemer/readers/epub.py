@@ -12,13 +12,14 @@ from blasphemer.errors import Unreadable
 from blasphemer.readers.html import Page, decode_page, read_page
 from blasphemer.readers.markup import one_line
 from blasphemer.readers.options import Options
+from blasphemer.readers.text import Decoded
 from blasphemer.readers.zips import Archive
 from blasphemer.records import Document
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
 PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
-NAMED = 3  # missing chapters that the note names
+NAMED = 3  # chapters that the note names
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,29 @@ def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:  
         protected = _protected(archive).intersection(book.chapters)
         if protected:
             raise Unreadable(f"protected against copying (DRM): {len(protected)} of its chapters are encrypted")
-        missing = [name for name in book.chapters if name not in archive]
-        pages = list(_pages(archive, [name for name in book.chapters if name in archive]))
+        pages, notes = _read_chapters(archive, book.chapters)
     text = "\n\n".join(page.text for page in pages if page.text)
     if not text:
-        raise Unreadable("no text (a book of pictures?)" if not missing else "no text (its chapters are missing)")
+        raise Unreadable(f"no text ({'; '.join(notes) or 'a book of pictures?'})")
     whole = Page(book.title, text, sum(page.removed for page in pages))
-    yield Document(file, whole.with_title(), markdown=True, removed=whole.removed, note=_note(missing))
+    yield Document(file, whole.with_title(), markdown=True, removed=whole.removed, note="; ".join(notes))
 
 
-def _pages(archive: Archive, names: list[str]) -> Iterator[Page]:
+def _read_chapters(archive: Archive, names: list[str]) -> tuple[list[Page], list[str]]:
+    """The chapters that can be read, and what is to be said of the others."""
+    pages: list[Page] = []
+    notes: list[str] = []
     for name in names:
-        data = archive.read(name)
-        if data.strip():  # an empty chapter is an empty page
-            yield read_page(decode_page(data).text, xml=True)
+        try:
+            data = archive.read(name)
+            decoded = decode_page(data) if data.strip() else Decoded("", "")  # an empty chapter is an empty page
+        except Unreadable as error:
+            notes.append(f"{name} left out: {error}")
+            continue
+        pages.append(read_page(decoded.text, xml=True))
+        notes += [f"{name}: {decoded.note}"] if decoded.note else []
+    rest = len(notes) - NAMED
+    return pages, [*notes[:NAMED], f"{rest} more like these"] if rest > 0 else notes
 
 
 def _open_book(archive: Archive) -> _Book:
@@ -76,10 +86,3 @@ def _protected(archive: Archive) -> set[str]:
         return set()
     references = archive.xml(ENCRYPTION).iterfind(".//{*}CipherReference")
     return {posixpath.normpath(unquote(reference.get("URI") or "")) for reference in references}
-
-
-def _note(missing: list[str]) -> str:
-    if not missing:
-        return ""
-    names = ", ".join(missing[:NAMED]) + (" ..." if len(missing) > NAMED else "")
-    return f"{len(missing)} {'chapter is' if len(missing) == 1 else 'chapters are'} missing: {names}"

@@ -5,7 +5,6 @@ The tree is walked in a loop: pages may nest a hundred thousand elements, by mal
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from blasphemer.readers.text import BOMS, Decoded, decode
 from blasphemer.records import Document
 
 HEAD = 4096  # bytes in which a page names its encoding; the standard says 1024, pages are less strict
+
+DAMAGED = 0.001  # share of characters that may be damaged
 
 # What browsers mean by these names (WHATWG Encoding): supersets, as pages use them
 LABELS = {
@@ -46,10 +47,9 @@ PARTS_OF_TABLES = frozenset({"caption", "tr", "td", "th"})
 
 # Pages hide their body until a script shows it, so what is said of <html> and <body> does not count. "headerlink" and
 # "linenos" are what Sphinx and Pygments add to headings and listings, "katex-html" a formula for the second time.
-_UNSEEN_CSS = (
-    "[hidden], [style], dialog:not([open]), a.headerlink, a.anchor[aria-hidden], .linenos, .lineno, .katex-html"
-)
-_NAVIGATION_CSS = "[role=navigation], [role=menu], [role=menubar]"
+_UNSEEN_CSS = "[hidden], [style], dialog:not([open]), .headerlink, .linenos, .lineno, .katex-html"
+_NAVIGATION_CSS = "[role=navigation], [role=menu], [role=menubar], a[class*=skip][href^='#']"
+_MARKS_CSS = ", ".join(f"h{level} a[href^='#']" for level in range(1, 7))
 _PAGE_CSS = "h1, h2, h3, h4, h5, h6, pre, table, p + p"  # what a cell of data does not hold
 _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _LANGUAGE = re.compile(r"\b(?:language-|lang-|highlight-source-|highlight-(?!source-)|brush:\s*)([\w+#.-]+)")
@@ -70,16 +70,36 @@ def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
 
 
 def decode_page(data: bytes, encoding: str | None = None) -> Decoded:
-    """A page's source. What it says of its own encoding counts where that is true. Raises Unreadable."""
-    if encoding is None and not data.startswith(tuple(mark for mark, _ in BOMS)):
-        for declared in _CHARSET.findall(data[:HEAD]):
-            name = LABELS.get(declared.decode("ascii").lower(), declared.decode("ascii"))
-            try:
-                codecs.lookup(name)
-                return decode(data, name)
-            except (LookupError, ValueError, Unreadable):
-                continue
-    return decode(data, encoding)
+    """A page's source. What it says of its own encoding counts where that is true, or nearly. Raises Unreadable."""
+    if encoding is not None or data.startswith(tuple(mark for mark, _ in BOMS)):
+        return decode(data, encoding)
+    declared = [name for name in map(_encoding, _CHARSET.findall(data[:HEAD])) if name]
+    for name in declared:
+        try:
+            return decode(data, name)
+        except Unreadable:
+            continue
+    return _mended(data, declared[0]) if declared else decode(data)
+
+
+def _encoding(label: bytes) -> str:
+    """The name under which Python knows an encoding, "" for one that it does not."""
+    name = label.decode("ascii", "replace").lower()
+    try:
+        "".encode(LABELS.get(name, name))
+        return LABELS.get(name, name)
+    except (LookupError, ValueError):
+        return ""
+
+
+def _mended(data: bytes, name: str) -> Decoded:
+    """Browsers put up with a damaged character, so pages are full of them; more than a few mean another encoding."""
+    text = data.decode(name, "replace")
+    damaged = text.count("\ufffd")
+    if damaged > max(DAMAGED * len(text), 1):
+        return decode(data)
+    mended = decode(text.encode("utf-8"), "utf-8")
+    return Decoded(mended.text, name, f"damaged {'character' if damaged == 1 else 'characters'}: {damaged}")
 
 
 @dataclass(frozen=True)
@@ -132,6 +152,7 @@ class _Walk:
         self._raised: list[int] = []  # where each open <sup> begins
         self._dropped = 0  # navigation we are in
         self._unseen = {node.mem_id for node in tree.css(_UNSEEN_CSS) if _is_unseen(node)}
+        self._unseen |= {link.mem_id for link in tree.css(_MARKS_CSS) if _is_mark(link)}
         self._navigation = {node.mem_id for node in tree.css(_NAVIGATION_CSS)}
 
     def through(self, root: LexborNode) -> None:
@@ -302,6 +323,13 @@ def _is_unseen(node: LexborNode) -> bool:
     if node.tag in {"html", "body"}:
         return False
     return "style" not in attributes or "hidden" in attributes or bool(_HIDING.search(attributes["style"] or ""))
+
+
+def _is_mark(link: LexborNode) -> bool:
+    """The sign after a heading, by which one links to it: "#", "§"."""
+    inside = link.first_child
+    text = (inside.text_content or "").strip() if inside is not None and inside.next is None else ""
+    return len(text) == 1 and not text.isalnum()
 
 
 def _number(value: str | None, default: int) -> int:

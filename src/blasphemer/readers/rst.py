@@ -44,8 +44,8 @@ CODE = frozenset(
 )
 LEFT_OUT = frozenset(
     "contents toctree sectnum section-numbering index meta raw include literalinclude highlight currentmodule role "
-    "py:currentmodule default-role tabularcolumns target-notes header footer plot graphviz autosummary automodule "
-    "autoclass autofunction automethod title codeauthor sectionauthor".split()
+    "py:currentmodule default-role tabularcolumns target-notes header footer plot graphviz autosummary title "
+    "codeauthor sectionauthor".split()
 )
 VERSIONS = {
     "versionadded": "Added in version",
@@ -57,7 +57,7 @@ _SIGNATURE = re.compile(
     r"(?:\w+:)?(?:function|method|class|classmethod|staticmethod|attribute|data|exception|module|decorator|property|"
     r"member|macro|type|struct|enum|enumerator|union|var|option|program|envvar|describe|object|cmdoption|opcode)"
 )
-_EXPLICIT = re.compile(r"(.+?)\s*<[^<>]*>", re.DOTALL)
+_EXPLICIT = re.compile(r"(.+?)\s+<[^<>]*>", re.DOTALL)  # "OUTPUT_<CONFIG>" names no target
 _UNRESOLVED = re.compile(r"`(.+?)`__?", re.DOTALL)
 _PREFIXED = {"pep": "PEP ", "rfc": "RFC "}
 
@@ -103,8 +103,10 @@ def _lookup(native: Callable[..., Any]) -> Callable[..., Any]:
             return native(name, language, document)
         if lowered in CODE:
             return _Code, []
-        if lowered in LEFT_OUT or lowered.startswith("auto"):
+        if lowered in LEFT_OUT:
             return _LeftOut, []
+        if lowered.startswith("auto"):  # what Sphinx takes from programs is not here; what is written below it is
+            return _Figure, []
         return _DIRECTIVES.get(lowered, _Signature if _SIGNATURE.fullmatch(lowered) else _Content), []
 
     return find
@@ -157,7 +159,7 @@ class _Signature(_Content):
 
 
 class _Figure(_Content):
-    """A caption; the argument is the name of a file."""
+    """A caption, or another text; the argument is the name of a file, or of anything that is not shown."""
 
     def run(self) -> list[Any]:
         return self._nested([])

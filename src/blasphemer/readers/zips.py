@@ -49,7 +49,7 @@ class Archive:
     def read(self, name: str) -> bytes:
         info = self._zip.NameToInfo.get(name)
         if info is None:
-            raise Unreadable(f"damaged document ({name} is missing)")
+            raise Unreadable(f"damaged document (it has no {name})")
         if info.flag_bits & 0x1:
             raise Unreadable("encrypted. Save it without a password")
         if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
