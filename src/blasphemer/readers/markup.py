@@ -49,11 +49,11 @@ class Markdown:
         self._glued = False
 
     def text(self) -> str:
-        return clean("".join(self._parts))
+        return "".join(self._parts)
 
     def paragraph(self, text: str) -> None:
         """Lines of `text` stay lines; inside a list it belongs to the item that is open."""
-        lines = [line for line in map(one_line, text.split("\n")) if line]
+        lines = [line for line in map(one_line, clean(text).split("\n")) if line]
         if not lines:
             return
         marker = self._lists[-1].marker if self._lists else ""
@@ -63,14 +63,14 @@ class Markdown:
         self._add((outer + marker if marker else inner) + block, tight=bool(marker) or self._glued)
 
     def heading(self, level: int, text: str) -> None:
-        title = one_line(text)
+        title = one_line(clean(text))
         if len(title) > LONGEST_HEADING:
             self.paragraph(title)
         elif title:
             self._add(f"{'#' * min(max(level, 1), 6)} {title}", tight=False)
 
     def code(self, text: str, language: str = "") -> None:
-        lines = text.rstrip().expandtabs(4).split("\n")
+        lines = clean(text).rstrip().expandtabs(4).split("\n")
         while lines and not lines[0].strip():
             del lines[0]
         if lines:
@@ -78,8 +78,8 @@ class Markdown:
 
     def verbatim(self, text: str) -> None:
         """Text that is Markdown already."""
-        if text.strip():
-            self._add(text.strip("\n").rstrip(), tight=False)
+        if tidied := clean(text).strip("\n").rstrip():
+            self._add(tidied, tight=False)
 
     def table(self, rows: Iterable[Sequence[Cell]], headed: bool = False) -> None:
         """Rows; `headed` says that the first one names the columns. Cells that are merged are written once."""
@@ -167,7 +167,7 @@ def _grid(rows: Iterable[Sequence[Cell]]) -> list[list[str]]:
             columns, depth = (min(max(span, 1), WIDEST) for span in (cell.columns, cell.rows))
             for column in range(len(line), len(line) + columns):
                 covered[column] = depth
-            line += [one_line(cell.text).replace("|", "\\|"), *[""] * (columns - 1)]
+            line += [one_line(clean(cell.text)).replace("|", "\\|"), *[""] * (columns - 1)]
         while covered.get(len(line), 0) > 0:
             line.append("")
         covered = {column: left - 1 for column, left in covered.items() if left > 1}
