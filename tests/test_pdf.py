@@ -20,7 +20,7 @@ from benchmarks.corpus.pdfs import PASSWORD, pdfs, picture
 from blasphemer.errors import Unreadable
 from blasphemer.readers import pdf
 from blasphemer.readers.options import Options
-from blasphemer.readers.pdf_layout import Layout, Word, arrange
+from blasphemer.readers.pdf_layout import Word, arrange
 from blasphemer.readers.pdf_lines import Title, compose
 from blasphemer.records import Document
 
@@ -351,7 +351,8 @@ def test_wide_gaps_in_justified_prose_make_neither_columns_nor_a_table() -> None
             starts = [50 + sum(widths[:index]) + gap * index for index in range(5)]
             y = 700.0 - 14 * row
             lines.append([Word("word", x, x + width, y, y + 11) for x, width in zip(starts, widths, strict=True)])
-        assert arrange(lines) == Layout("\n".join(["word word word word word"] * 8))
+        layout = arrange(lines)
+        assert (layout.text, layout.has_tables) == ("\n".join(["word word word word word"] * 8), False)
 
 
 def test_rows_of_a_table_are_markdown_rows_and_empty_cells_keep_their_place() -> None:
@@ -423,6 +424,19 @@ def test_a_stamp_along_the_margin_does_not_disturb_the_text() -> None:
 def test_space_left_between_lines_parts_paragraphs() -> None:
     data = Drawn().text(50, 700, *PROSE[:3]).text(50, 640, *PROSE[3:]).bytes()
     assert read(data).text == " ".join(PROSE[:3]) + "\n\n" + " ".join(PROSE[3:])
+
+
+def test_lines_of_narrow_columns_are_joined_below_a_wide_abstract() -> None:
+    """Whether a line is full is a question of its column, not of the widest lines of the page."""
+    drawn = Drawn()
+    wide = (
+        "the abstract says that herons and egrets stand in shallow water, and that both of them live on fish and frogs"
+    )
+    narrow = "it says less, in narrower lines that go on"
+    width = drawn.canvas.stringWidth(narrow, "Helvetica", 10)
+    drawn.text(50, 780, *[wide] * 8).text(50, 650, *[narrow] * 8).text(560 - width, 650, *[narrow] * 8)
+    paragraphs = read(drawn.bytes()).text.split("\n\n")
+    assert paragraphs == [" ".join([wide] * 8), " ".join([narrow] * 16)]
 
 
 # --- outline ---------------------------------------------------------------------------------------------------------

@@ -77,7 +77,8 @@ def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
         except BROKEN as error:
             raise Unreadable("damaged PDF") from error
     has_tables = any(page.layout.has_tables for page in pages)
-    found = compose([page.layout.text for page in pages], outline, has_tables)
+    layouts = [page.layout for page in pages]
+    found = compose([one.text for one in layouts], outline, has_tables, [one.full for one in layouts])
     if not found.text:
         raise Unreadable(_without_text(pages, missing))
     yield _document(file, found, pages, missing, has_tables)
@@ -150,7 +151,9 @@ def _page(page: Any) -> Page:
             raise Unreadable(f"PDF with more than {CHARACTERS >> 20} million characters. Split it")
         lines, lost = _legible(_lines(text_page))
     layouts = [arrange([_in_order(line) for line in lines if line.turn == turn]) for turn in _turns(lines)]
-    layout = Layout("\n\n".join(one.text for one in layouts), any(one.has_tables for one in layouts))
+    layout = layouts[0] if layouts else Layout("")
+    for other in layouts[1:]:
+        layout = Layout(f"{layout.text}\n\n{other.text}", layout.has_tables or other.has_tables, layout.full)
     if not layout.text and _has_picture(page):
         return Page(layout, lost, SCAN)
     return Page(layout, lost, NO_MAP if lost > WORTH_SAYING * (len(layout.text) + lost) else "")
@@ -215,11 +218,11 @@ def _lines(text_page: Any) -> Iterator[Line]:
                 turn = _turn(raw.FPDFText_GetCharAngle(handle, first))
             bad += unmapped(handle, first) == 1
             box(handle, first, at)
-            left, bottom, right, top = _upright(turn, rect)
+            left, bottom, right, top = _upright(turn, rect) if turn else (rect.left, rect.bottom, rect.right, rect.top)
             if last != first:
                 box(handle, last, at)
-                right = rect.right if turn == 0 else _upright(turn, rect)[2]
-            words.append(Word(_from_utf16(word), left, right, bottom, top))
+                right = _upright(turn, rect)[2] if turn else rect.right
+            words.append(Word(word if word.isascii() else _from_utf16(word), left, right, bottom, top))
         if words and word[-1] in "\n\ufffe":
             yield Line(words, turn, bad)
             words, bad = [], 0
@@ -233,7 +236,7 @@ def _utf16(text: str) -> str:
 
 
 def _from_utf16(word: str) -> str:
-    return word if word.isascii() else word.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+    return word.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
 
 
 def _turn(angle: float) -> int:
@@ -242,9 +245,8 @@ def _turn(angle: float) -> int:
 
 
 def _upright(turn: int, rect: Any) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top, as they are once the page has been turned so that the text runs to the right."""
-    if turn == 0:
-        return rect.left, rect.bottom, rect.right, rect.top
+    """Left, bottom, right, top, as they are once the page has been turned so that the text runs to the right: of text
+    that is turned, by 1 to 3 quarters."""
     if turn == 1:
         return rect.bottom, -rect.right, rect.top, -rect.left
     if turn == 2:

@@ -25,6 +25,7 @@ COLUMN_ROWS, COLUMN_WIDTH = 5, 12  # rows with text on both sides, and letters o
 TABLE_ROWS, TABLE_COLUMNS = 3, 40
 TRIES = 4  # first rows to leave out before what follows is taken for no table
 SAME_EDGE = 3.0  # points
+MARGIN_LINES, MARGIN_SHARE, MARGIN_WIDTH = 4, 0.5, 10  # lines that end at a margin; their length in line heights
 BLANK_LINE = 1.4  # of the usual distance between lines
 
 # What stands before an item of a list: a wide space after it makes no table
@@ -65,8 +66,11 @@ Gap = tuple[float, float]  # from left to right
 
 @dataclass(frozen=True)
 class Layout:
+    """`full` are the numbers of the lines of `text` that were set to a margin, to its right."""
+
     text: str
     has_tables: bool = False
+    full: frozenset[int] = frozenset()
 
 
 def arrange(lines: Sequence[Sequence[Word]]) -> Layout:
@@ -82,7 +86,10 @@ def arrange(lines: Sequence[Sequence[Word]]) -> Layout:
     for show, block, gutters in _blocks(rows):
         shown += show(block, gutters)
         has_tables |= show is _table
-    return Layout("\n".join(_spaced(shown)), has_tables)
+    placed = list(_spaced(shown))
+    margins = _margins(shown)
+    full = frozenset(n for n, line in enumerate(placed) if line and (round(line.left), round(line.right)) in margins)
+    return Layout("\n".join(line.text if line else "" for line in placed), has_tables, full)
 
 
 def _rows(lines: Sequence[Sequence[Word]]) -> list[Row]:
@@ -290,11 +297,25 @@ def _joined(words: Sequence[Word]) -> Word:
     return Word(text, words[0].left, words[-1].right, bottom, top)
 
 
-def _spaced(lines: Sequence[Word]) -> Iterator[str]:
-    """The lines, and a blank one where more space than usual was left below one."""
+def _spaced(lines: Sequence[Word]) -> Iterator[Word | None]:
+    """The lines, and none where more space than usual was left below one."""
     steps = [line.bottom - after.bottom for line, after in pairwise(lines)]
     usual = median(step for step in steps if step > 0) if any(step > 0 for step in steps) else 0
     for line, step in zip(lines, [*steps, 0], strict=True):
-        yield line.text
+        yield line
         if step > BLANK_LINE * max(usual, 0.8 * (line.top - line.bottom)):
-            yield ""
+            yield None
+
+
+def _margins(lines: Sequence[Word]) -> set[tuple[int, int]]:
+    """Left and right edges, in points, that most of the lines that start at the left one share: those of justified prose,
+    of which a page with columns has several. Of a program, or a list, few lines end where others do."""
+    wide = [line for line in lines if line.right - line.left > MARGIN_WIDTH * (line.top - line.bottom)]
+    starts = Counter(round(line.left) for line in lines)
+    edges = Counter((round(line.left), round(line.right)) for line in wide)
+    found = set()
+    for left, right in edges:
+        near = sum(edges[left, right + shift] for shift in (-1, 0, 1))
+        if near >= max(MARGIN_LINES, MARGIN_SHARE * starts[left]):
+            found.add((left, right))
+    return found

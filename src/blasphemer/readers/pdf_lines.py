@@ -56,17 +56,22 @@ class Title:
     page: int
 
 
-def compose(pages: Sequence[str], outline: Sequence[Title] = (), has_tables: bool = False) -> PdfText:
+def compose(
+    pages: Sequence[str],
+    outline: Sequence[Title] = (),
+    has_tables: bool = False,
+    full: Sequence[frozenset[int]] = (),
+) -> PdfText:
     """Clean pages and join them: running lines out, hyphens healed, wrapped lines joined, spans exact.
 
     Lines that the outline names become Markdown headings. In a text that has these, or tables, a line that only looks
     like a heading or a fence ("# a comment") gets a backslash before it, as Markdown has it: one character more is
-    better than a comment that opens a section.
+    better than a comment that opens a section. `full` are the numbers of each page's lines that reach a margin.
     """
     lines = [_lines(page) for page in pages]
     running = _running_lines(lines)
     levels = _levels(lines, outline, running)
-    kept = _kept(lines, running - levels.keys(), levels)
+    kept = _kept(lines, running - levels.keys(), levels, full or [frozenset()] * len(pages))
     if levels or has_tables:
         kept = [line if line.level else replace(line, text=_MARKUP.sub(r"\\\g<0>", line.text)) for line in kept]
     words = {word.lower() for page in pages for word in _WORDS.findall(page)}
@@ -184,7 +189,7 @@ class _Line:
     text: str
     page: int
     gap: bool  # a blank line follows
-    full: int  # columns of a full line on this page
+    full: int  # columns of a full line on this page, or of this line if it is one
     level: int = 0  # of a heading
 
     @property
@@ -199,7 +204,10 @@ class _Line:
 
 
 def _kept(
-    pages: Sequence[Sequence[str]], running: set[tuple[int, int]], levels: dict[tuple[int, int], int]
+    pages: Sequence[Sequence[str]],
+    running: set[tuple[int, int]],
+    levels: dict[tuple[int, int], int],
+    reaching: Sequence[frozenset[int]],
 ) -> list[_Line]:
     kept = []
     for page, lines in enumerate(pages):
@@ -210,7 +218,8 @@ def _kept(
         for index, line in enumerate(left):
             if line:
                 gap = index + 1 < len(left) and not left[index + 1] and index + 1 not in gone
-                kept.append(_Line(line, page, gap, full, levels.get((page, index), 0)))
+                own = min(full, _columns(line)) if index in reaching[page] else full
+                kept.append(_Line(line, page, gap, own, levels.get((page, index), 0)))
     return kept
 
 
