@@ -117,6 +117,11 @@ def test_headings_paragraphs_and_lists_become_markdown() -> None:
     assert found(html, page) == ("# Herons\n\nA tall bird.\n\n## Food\n\n- fish\n  3. carp\n  4. eel\n- frogs\n\nend")
 
 
+def test_blocks_inside_a_heading_that_was_never_closed_are_parts_of_it() -> None:
+    page = "<h1>Herons<div><h2>tall</h2><ul><li>grey</ul></div></h1>end"  # a list once outlived its heading here
+    assert found(html, page) == "# Herons tall grey\n\nend"
+
+
 def test_a_table_has_a_line_below_its_names_of_columns() -> None:
     page = "<table><caption>Weights</caption><tr><th>Bird<th>kg<tr><td>heron<td>1|2</table>"
     assert found(html, page) == "Weights\n\n| Bird | kg |\n|---|---|\n| heron | 1\\|2 |"

@@ -6,8 +6,9 @@ The tree is walked in a loop: pages may nest a hundred thousand elements, by mal
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -136,7 +137,9 @@ class _Table:
     rows: list[list[Cell]] = field(default_factory=list)
     headed: bool = False
     depth: int = 0  # of tables inside, whose cells are read as text of the cell they are in
-    spans: tuple[int, int] = (1, 1)
+
+
+Leave = Callable[[], None]  # what there is to do at the end of an element, as its beginning decided
 
 
 class _Walk:
@@ -149,53 +152,54 @@ class _Walk:
         self._table: _Table | None = None
         self._flat = 0  # headings, cells, captions we are in: blocks inside them are parts of one line
         self._pre = 0
-        self._raised: list[int] = []  # where each open <sup> begins
         self._dropped = 0  # navigation we are in
         self._unseen = {node.mem_id for node in tree.css(_UNSEEN_CSS) if _is_unseen(node)}
         self._unseen |= {link.mem_id for link in tree.css(_MARKS_CSS) if _is_mark(link)}
         self._navigation = {node.mem_id for node in tree.css(_NAVIGATION_CSS)}
 
     def through(self, root: LexborNode) -> None:
-        node, above = root, list[tuple[LexborNode, str]]()
+        node, above = root, list[tuple[LexborNode, Leave]]()
         while True:
-            tag = node.tag or ""
-            inside = self._enter(node, tag)
-            if inside and (child := node.first_child) is not None:
-                above.append((node, tag))
+            leave = self._enter(node, node.tag or "")
+            if leave and (child := node.first_child) is not None:
+                above.append((node, leave))
                 node = child
                 continue
-            if inside:
-                self._leave(node, tag)
+            if leave:
+                leave()
             while (following := node.next) is None:
                 if not above:
                     self._flush()
                     return
-                node, tag = above.pop()
-                self._leave(node, tag)
+                node, leave = above.pop()
+                leave()
             node = following
 
-    def _enter(self, node: LexborNode, tag: str) -> bool:
-        """Whether to look inside (and to call `_leave` after)."""
+    def _enter(self, node: LexborNode, tag: str) -> Leave | None:
+        """What to do after what is inside; None for not looking there."""
         if tag == "-text":
             self._add(node.text_content or "")
-            return False
+            return None
         if tag in UNSEEN or tag[:1] == "-" or node.mem_id in self._unseen:
-            return False
-        if self._is_navigation(node, tag):
+            return None
+        if tag in NAVIGATION or node.mem_id in self._navigation:
             self._flush()
             self._dropped += 1
-        elif not self._dropped:
-            self._begin(node, tag)
-        return True
+            return self._end_navigation
+        if self._dropped:
+            return _nothing
+        return self._element(node, tag)
 
-    def _leave(self, node: LexborNode, tag: str) -> None:
-        if self._is_navigation(node, tag):
-            self._dropped -= 1
-        elif not self._dropped:
-            self._end(node, tag)
-
-    def _is_navigation(self, node: LexborNode, tag: str) -> bool:
-        return tag in NAVIGATION or node.mem_id in self._navigation
+    def _element(self, node: LexborNode, tag: str) -> Leave:
+        if tag not in BLOCKS and tag not in HEADINGS:
+            return self._phrase(node, tag)
+        if self._table:
+            return self._part_of_table(self._table, node, tag)
+        if self._flat:
+            self._space()
+            return self._space
+        self._flush()
+        return self._block(node, tag)
 
     def _add(self, text: str) -> None:
         if self._dropped:
@@ -205,117 +209,119 @@ class _Walk:
         else:
             self._inline.append(text.replace("\n", " "))
 
-    def _begin(self, node: LexborNode, tag: str) -> None:
-        if tag in BLOCKS or tag in HEADINGS:
-            self._begin_block(node, tag)
-        elif tag == "br":
+    def _space(self) -> None:
+        self._inline.append(" ")
+
+    def _taken(self) -> str:
+        text = "".join(self._inline)
+        self._inline.clear()
+        return text
+
+    def _flush(self) -> None:
+        if self._inline and not self._flat and not self._table:
+            (self.out.code if self._pre else self.out.paragraph)(self._taken())
+
+    def _end_navigation(self) -> None:
+        self._dropped -= 1
+
+    # --- parts of a line ---
+
+    def _phrase(self, node: LexborNode, tag: str) -> Leave:
+        if tag == "br":
             self._inline.append(" " if self._flat else "\n")
         elif tag == "sup":
-            self._raised.append(len(self._inline))
+            return partial(self._raise, len(self._inline))
         elif tag == "q":
             self._inline.append("“")
+            return partial(self._inline.append, "”")
         elif tag == "math" and (tex := node.css_first("annotation[encoding='application/x-tex']")):
             self._inline.append(f" ${tex.text()}$ ")
+        return _nothing
 
-    def _begin_block(self, node: LexborNode, tag: str) -> None:
-        if self._table:
-            self._begin_in_table(self._table, node, tag)
-        elif self._flat:
-            self._inline.append(" ")
-        else:
-            self._flush()
-            self._open(node, tag)
+    def _raise(self, begin: int) -> None:
+        self._inline[begin:] = [raised("".join(self._inline[begin:]))]
 
-    def _open(self, node: LexborNode, tag: str) -> None:
-        """A block that stands on lines of its own."""
+    # --- blocks ---
+
+    def _block(self, node: LexborNode, tag: str) -> Leave:
         if tag in HEADINGS:
             self._flat += 1
-        elif tag == "ol":
-            self.out.open_list(_number(node.attributes.get("start"), 1))
-        elif tag in LISTS:
-            self.out.open_list()
-        elif tag == "li":
+            return partial(self._end_heading, HEADINGS[tag])
+        if tag in LISTS:
+            self.out.open_list(_number(node.attributes.get("start"), 1) if tag == "ol" else None)
+            return self._end_list
+        if tag == "pre":
+            self._pre += 1
+            return partial(self._end_pre, node)
+        if tag == "table" and _holds_data(node):
+            self._table = _Table()
+            return partial(self._end_table, self._table)
+        self._begin_item(node, tag)
+        return self._flush
+
+    def _begin_item(self, node: LexborNode, tag: str) -> None:
+        if tag == "li":
             value = node.attributes.get("value")
             self.out.open_item(_number(value, 1) if value else None)
         elif tag == "dt":
             self.out.open_item()
         elif tag == "dd":
             self.out.glue()
-        elif tag == "pre":
-            self._pre += 1
-        elif tag == "table" and _holds_data(node):
-            self._table = _Table()
 
-    def _begin_in_table(self, table: _Table, node: LexborNode, tag: str) -> None:
+    def _end_heading(self, level: int) -> None:
+        self._flat -= 1
+        self.out.heading(level, self._taken())
+
+    def _end_list(self) -> None:
+        self._flush()
+        self.out.close_list()
+
+    def _end_pre(self, pre: LexborNode) -> None:
+        self._pre -= 1
+        self.out.code(self._taken(), _language(pre))
+
+    # --- tables ---
+
+    def _part_of_table(self, table: _Table, node: LexborNode, tag: str) -> Leave:
         if tag == "table":
             table.depth += 1
+            self._space()
+            return partial(self._end_inner_table, table)
         if table.depth or tag not in PARTS_OF_TABLES:
-            self._inline.append("; " if tag == "li" and self._has_text() else " ")
-        elif tag == "tr":
-            table.rows.append([])
-        else:
-            attributes = node.attributes
-            table.spans = _number(attributes.get("colspan"), 1), _number(attributes.get("rowspan"), 1)
-            table.headed = table.headed or (tag == "th" and len(table.rows) == 1 and _names_columns(node))
-            self._inline.clear()
-            self._flat += 1
-
-    def _end(self, node: LexborNode, tag: str) -> None:
-        if tag == "sup" and self._raised:
-            begin = self._raised.pop()
-            self._inline[begin:] = [raised("".join(self._inline[begin:]))]
-        elif tag == "q":
-            self._inline.append("”")
-        elif self._table and tag in BLOCKS:
-            self._end_in_table(self._table, tag)
-        elif tag in HEADINGS and not self._table and self._flat == 1:
-            self._flat = 0
-            self.out.heading(HEADINGS[tag], self._taken())
-        elif tag in BLOCKS or tag in HEADINGS:
-            self._close(node, tag)
-
-    def _close(self, node: LexborNode, tag: str) -> None:
-        if self._flat:
-            self._inline.append(" ")
-        elif tag == "pre":
-            self._pre -= 1
-            self.out.code(self._taken(), _language(node))
-        else:
-            self._flush()
-            if tag in LISTS:
-                self.out.close_list()
-
-    def _end_in_table(self, table: _Table, tag: str) -> None:
-        if tag == "table" and not table.depth:
-            self._table = None
-            self.out.table(table.rows, table.headed)
-        elif tag == "table":
-            table.depth -= 1
-        elif table.depth or tag not in PARTS_OF_TABLES:
-            self._inline.append(" ")
-        elif tag == "caption":
-            self._flat -= 1
-            self.out.paragraph(self._taken())
-        elif tag != "tr":
-            self._flat -= 1
-            table.rows[-1].append(Cell(self._taken().replace(" ; ", "; "), *table.spans))
-
-    def _has_text(self) -> bool:
-        return any(part.strip() for part in self._inline[-3:])
-
-    def _taken(self) -> str:
-        text = "".join(self._inline)
+            self._inline.append("; " if tag == "li" and any(part.strip() for part in self._inline[-3:]) else " ")
+            return self._space
         self._inline.clear()
-        self._raised.clear()
-        return text
+        if tag == "tr":
+            table.rows.append([])
+            return _nothing
+        self._flat += 1
+        if tag == "caption":
+            return self._end_caption
+        table.headed = table.headed or (tag == "th" and len(table.rows) == 1 and _names_columns(node))
+        spans = (_number(node.attributes.get(name), 1) for name in ("colspan", "rowspan"))
+        return partial(self._end_cell, table, *spans)
 
-    def _flush(self) -> None:
-        if not self._flat and not self._table and self._inline:
-            text = self._taken()
-            if self._pre:
-                self.out.code(text)
-            else:
-                self.out.paragraph(text)
+    def _end_caption(self) -> None:
+        self._flat -= 1
+        self.out.paragraph(self._taken())
+
+    def _end_cell(self, table: _Table, columns: int, rows: int) -> None:
+        self._flat -= 1
+        if table.rows:
+            table.rows[-1].append(Cell(self._taken().replace(" ; ", "; "), columns, rows))
+
+    def _end_inner_table(self, table: _Table) -> None:
+        table.depth -= 1
+        self._space()
+
+    def _end_table(self, table: _Table) -> None:
+        self._table = None
+        self._inline.clear()  # white space between rows
+        self.out.table(table.rows, table.headed)
+
+
+def _nothing() -> None:
+    """At the end of most elements."""
 
 
 def _is_unseen(node: LexborNode) -> bool:
