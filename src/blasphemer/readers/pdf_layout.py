@@ -130,8 +130,10 @@ def _goes_upwards(rows: Sequence[Row]) -> bool:
 
 
 def _gaps(row: Row) -> list[Gap]:
+    """The gaps of a row that may be gutters: none where there are too many for a table."""
     least = GUTTER * row.height
-    return [(one.right, other.left) for one, other in pairwise(row.words) if other.left - one.right >= least]
+    gaps = [(one.right, other.left) for one, other in pairwise(row.words) if other.left - one.right >= least]
+    return gaps if len(gaps) < 2 * TABLE_COLUMNS else []
 
 
 Shower = Callable[[Sequence[Row], Sequence[Gap]], Iterator[Word]]
@@ -308,8 +310,8 @@ def _spaced(lines: Sequence[Word]) -> Iterator[Word | None]:
 
 
 def _margins(lines: Sequence[Word]) -> set[tuple[int, int]]:
-    """Left and right edges, in points, that most of the lines that start at the left one share: those of justified prose,
-    of which a page with columns has several. Of a program, or a list, few lines end where others do."""
+    """Left and right edges, in points, that most of the lines starting at the left one share: those of justified prose.
+    Of a program, or a list, few lines end where others do."""
     wide = [line for line in lines if line.right - line.left > MARGIN_WIDTH * (line.top - line.bottom)]
     starts = Counter(round(line.left) for line in lines)
     edges = Counter((round(line.left), round(line.right)) for line in wide)

@@ -100,29 +100,39 @@ def _levels(
     A page's running header often names its chapter: it is the heading only where nothing else is.
     """
     levels: dict[tuple[int, int], int] = {}
+    forms: dict[int, list[tuple[str, str]]] = {}
     for title in outline:
-        if not 0 <= title.page < len(pages) or not _plain(title.text):
+        wanted = _forms(title.text)
+        if not 0 <= title.page < len(pages) or not wanted[0]:
             continue
         lines = pages[title.page]
-        places = [index for index, line in enumerate(lines) if line and (title.page, index) not in levels]
+        if title.page not in forms:
+            forms[title.page] = [_forms(line) for line in lines]
+        known = forms[title.page]
+        places = [index for index in range(len(lines)) if known[index][0] and (title.page, index) not in levels]
         places.sort(key=lambda index: (title.page, index) in running)
         for index in places:
-            if length := _matching_lines(lines, index, title.text):
+            if length := _matching_lines(known, index, wanted):
                 lines[index : index + length] = [" ".join(lines[index : index + length]), *[""] * (length - 1)]
+                known[index + 1 : index + length] = [("", "")] * (length - 1)
                 levels[title.page, index] = min(title.level, DEEPEST)
                 break
     return levels
 
 
-def _matching_lines(lines: Sequence[str], index: int, title: str) -> int:
+def _matching_lines(lines: Sequence[tuple[str, str]], index: int, title: tuple[str, str]) -> int:
     """How many lines from `index` on say just what the title does, with or without its number; 0 if they do not."""
-    wanted = _plain(title)
-    bare = _plain(_NUMBER.sub("", title)) or wanted
     for length in range(1, TITLE_LINES + 1):
-        found = " ".join(lines[index : index + length])
-        if _plain(found) == wanted or (_plain(_NUMBER.sub("", found)) == bare and len(bare) > 2):
+        rest = "".join(whole for whole, _ in lines[index + 1 : index + length])
+        whole, bare = (form + rest for form in lines[index])
+        if whole == title[0] or (bare == title[1] and len(bare) > 2):
             return length
     return 0
+
+
+def _forms(line: str) -> tuple[str, str]:
+    """What titles are compared by: letters and digits only, with and without the number before them."""
+    return _plain(line), _plain(_NUMBER.sub("", line))
 
 
 def _plain(text: str) -> str:
