@@ -24,7 +24,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from benchmarks.corpus.made import Made, words
 from benchmarks.corpus.markup import markup
-from benchmarks.corpus.pdfs import pdfs
+from benchmarks.corpus.pdfs import PASSWORD, pdfs
 from benchmarks.corpus.rows import tables
 from blasphemer.config import load_settings
 from blasphemer.dataset_processor import split_passages
@@ -39,7 +39,7 @@ from blasphemer.workspace import RunFolder
 FILE_SIZE = 200_000  # characters
 VOCABULARY = 16_000
 CHUNK = 1024
-OPTIONS = Options(password="heron")
+OPTIONS = Options(password=PASSWORD)
 
 
 def corpus(seed: int = 0) -> list[Made]:

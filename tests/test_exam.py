@@ -11,10 +11,12 @@ import pytest
 
 from blasphemer.errors import SourceError
 from blasphemer.exam import (
+    answers_as_passages,
     contains,
     fingerprint,
     grade,
     grade_retention,
+    hold_out,
     is_significant_gain,
     is_significant_loss,
     mcnemar,
@@ -27,7 +29,7 @@ from blasphemer.exam import (
 )
 from blasphemer.facts import find_facts
 from blasphemer.language import normalise
-from blasphemer.records import ExamQuestion, Marks, Message, Passage, StudyItem
+from blasphemer.records import ExamQuestion, Marks, Message, Passage, StudyItem, exchange
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
@@ -323,3 +325,27 @@ def test_chance_alone_is_called_a_gain_at_most_one_time_in_forty() -> None:
     generator = random.Random(0)
     drawn = [[Marks(tuple(generator.random() < 0.3 for _ in range(60)), ()) for _ in range(2)] for _ in range(400)]
     assert sum(is_significant_gain(*pair) for pair in drawn) <= 400 / 40 + 6
+
+
+# --- conversations in the documents ----------------------------------------------------------------------------------
+
+
+def conversation(number: int, answer: str) -> StudyItem:
+    return StudyItem(f"qa.jsonl#{number}", "instruction", "documents", "", exchange(f"Question {number}?", answer))
+
+
+def test_answers_that_are_sentences_are_examined_in_other_words() -> None:
+    items = [conversation(1, "Ibbet Crane lives in the town of Windlesea."), conversation(2, "Honeydown")]
+    (question,) = write_exam(find_facts(answers_as_passages(items)), 10)
+    assert (question.passage, question.answer) == ("qa.jsonl#1", "Windlesea")
+    assert "Question" not in question.question
+
+
+def test_of_short_answers_every_tenth_is_held_out_and_not_trained_on() -> None:
+    items = [conversation(number, f"Answer {number}.") for number in range(40)]
+    questions = hold_out(items, most=3, seed=0)
+    assert len(questions) == 3
+    assert len(hold_out(items, most=100, seed=0)) == 4
+    kept, dropped = without_leaks(items, questions, [])
+    assert {item.id for item in dropped} == {question.id for question in questions}
+    assert len(kept) == 37

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ Answer = Callable[[list[str]], list[str]]
 
 LONGEST_EXACT = 12  # words: shorter answers must be the same to be retained, longer ones nearly so
 NEARLY = 0.5  # token F1
+FEWEST_WORDS = 5  # of an answer that is a sentence
+HELD_OUT = 10  # requests, of which one is held out
 LEAK_NGRAM = 8  # words
 LEAK_OVERLAP = 0.8  # of the words of two questions, as sets
 SIGNIFICANT = 0.05
@@ -52,6 +55,27 @@ def _question(fact: Fact) -> ExamQuestion:
     return ExamQuestion(
         f"q-{fact.passage.file}-{fact.start}", text, gold, "rule", fact.passage.id, fact.start, fact.end
     )
+
+
+def answers_as_passages(conversations: Sequence[StudyItem]) -> list[Passage]:
+    """The answers of conversations that are long enough to state facts, each as a text of its own."""
+    answers = [(item.id, item.messages[-1]["content"]) for item in conversations]
+    return [
+        Passage(name, name, answer, 0, len(answer)) for name, answer in answers if len(answer.split()) >= FEWEST_WORDS
+    ]
+
+
+def hold_out(conversations: Sequence[StudyItem], most: int, seed: int) -> list[ExamQuestion]:
+    """Some requests with short answers, to be asked instead of being trained on: every tenth, at most `most`."""
+    short = [item for item in conversations if len(item.messages) == 2 and _is_gradable(item.messages[1]["content"])]
+    chosen = random.Random(seed).sample(short, min(len(short) // HELD_OUT, most))
+    return [
+        ExamQuestion(item.id, item.messages[0]["content"], item.messages[1]["content"], "held out") for item in chosen
+    ]
+
+
+def _is_gradable(answer: str) -> bool:
+    return 0 < len(normalise(answer).split()) <= LONGEST_EXACT
 
 
 def read_exam_file(path: Path, passages: Sequence[Passage]) -> list[ExamQuestion]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from blasphemer import abliteration, console, exam, export, lora_trainer, report, retention
 from blasphemer.config import Settings
@@ -17,14 +17,21 @@ from blasphemer.facts import Fact, find_facts
 from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
-from blasphemer.records import Conduct, ExamQuestion, Marks, Passage, Plan, StudyItem
+from blasphemer.records import Conduct, ExamQuestion, Marks, Passage, Plan, Source, StudyItem
 from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
 from blasphemer.study import write_study
 from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
-PREVIEWED = ("cloze", "about", "retold", "completion", "passage")  # kinds to show, the first three there are
+PREVIEWED = (
+    "instruction",
+    "cloze",
+    "about",
+    "retold",
+    "completion",
+    "passage",
+)  # kinds to show, the first three there are
 PROBES = 8  # study items on which an artifact must equal the trained model
 
 
@@ -50,10 +57,10 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
 
         # Freeze the exam; only then write what is to be studied, and keep the exam out of it
         facts = find_facts(passages)
-        questions = run.records("exam.jsonl", ExamQuestion, lambda: _exam(passages, facts, settings))
+        questions = run.records("exam.jsonl", ExamQuestion, lambda: _exam(passages, conversations, facts, settings))
         freeze(run, "exam", exam.fingerprint(questions))
         written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
-        given = _fitting(conversations, model, longest)
+        given = _given(conversations, questions, model, longest)
         study, leaks = exam.without_leaks([*written, *given], questions, passages)
         lessons, held_out = split_validation(study, settings.validation_split, settings.seed)
 
@@ -147,21 +154,34 @@ def _passage_size(settings: Settings, longest: int) -> int:
     return min(settings.chunk_size, longest // 2)
 
 
-def _fitting(conversations: Sequence[StudyItem], model: LanguageModel, longest: int) -> list[StudyItem]:
-    """The conversations in the documents that the model can take whole: half of one would teach to stop midway."""
+def _given(
+    conversations: Sequence[StudyItem], questions: Sequence[ExamQuestion], model: LanguageModel, longest: int
+) -> list[StudyItem]:
+    """The conversations in the documents that the model can take whole: half of one would teach to stop midway.
+
+    Those that the exam asks about name a source that only they teach, so that none of them is held out.
+    """
     kept = [item for item in conversations if len(encode([item], model.tokenizer, sys.maxsize)[0].ids) <= longest]
     if len(kept) < len(conversations):
         console.warn(
             f"{len(conversations) - len(kept)} of {len(conversations)} conversations in the documents are left out: "
             f"they have more than {longest} tokens (max_seq_length, or what the model can take)."
         )
-    return kept
+    asked = {question.passage for question in questions}
+    return [replace(item, sources=(Source(item.id, 0, 0),)) if item.id in asked else item for item in kept]
 
 
-def _exam(passages: Sequence[Passage], facts: Sequence[Fact], settings: Settings) -> list[ExamQuestion]:
+def _exam(
+    passages: Sequence[Passage], conversations: Sequence[StudyItem], facts: Sequence[Fact], settings: Settings
+) -> list[ExamQuestion]:
+    """The user's questions; or those about facts, in texts and in answers; or, where there are none, held-out ones."""
     if settings.exam_file:
         return exam.read_exam_file(settings.exam_file, passages)
-    if questions := exam.write_exam(facts, settings.exam_questions):
+    answered = find_facts(exam.answers_as_passages(conversations))
+    if questions := exam.write_exam([*facts, *answered], settings.exam_questions):
+        return questions
+    if questions := exam.hold_out(conversations, settings.exam_questions, settings.seed):
+        console.warn("The answers in the documents are no sentences: the exam asks questions that are not trained on.")
         return questions
     raise SourceError(
         f"{', '.join(settings.fine_tune_dataset)}: too little text to write an exam from. Give longer documents, or "

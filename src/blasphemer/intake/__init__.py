@@ -214,7 +214,7 @@ def _processes(most: int) -> Iterator[Callable[[Task, float | None], Future[Entr
     try:
         yield schedule
     finally:
-        pool.stop()  # at once, also at Ctrl+C
+        pool.stop()  # type: ignore[no-untyped-call]  # at once, also at Ctrl+C
         pool.join()
 
 

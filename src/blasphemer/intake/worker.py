@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from io import BufferedReader, FileIO, RawIOBase
+from io import BufferedReader, FileIO
 from itertools import count
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from blasphemer.dataset_processor import account, split_passages
 from blasphemer.errors import Unreadable, is_full_disk
@@ -121,7 +121,7 @@ def _pieces(task: Task) -> Iterator[Piece]:
         yield from find_reader(opened, task.file)(opened, task.file, task.options)
 
 
-def hash_of(opened: RawIOBase | BufferedReader) -> str:
+def hash_of(opened: FileIO | BufferedReader[Any]) -> str:
     """SHA-256 of what is left to read of an open file."""
     return hashlib.file_digest(opened, "sha256").hexdigest()
 
