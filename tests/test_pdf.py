@@ -327,6 +327,16 @@ def test_columns_drawn_row_by_row_are_read_one_after_the_other() -> None:
     assert read(drawn.bytes()).text.split() == " ".join([*PROSE, *right]).split()
 
 
+def test_a_paragraph_that_the_left_column_has_more_than_the_right_one_stays_in_it() -> None:
+    drawn = Drawn()
+    right = [line.replace("heron", "egret") for line in PROSE]
+    for row, (one, other) in enumerate(zip(PROSE, right, strict=True)):
+        drawn.text(50, 700 - 14 * row, one).text(310, 700 - 14 * row, other)
+    more = [line.replace("heron", "crane") for line in PROSE]
+    data = drawn.text(50, 700 - 14 * len(PROSE) - 14, *more).bytes()
+    assert read(data).text.split() == " ".join([*PROSE, *more, *right]).split()
+
+
 def test_columns_drawn_each_on_its_own_stay_as_they_are() -> None:
     right = [line.replace("heron", "egret") for line in PROSE]
     data = Drawn().text(50, 700, *PROSE).text(310, 700, *right).bytes()

@@ -204,13 +204,21 @@ def _cells(row: Row, gutters: Sequence[Gap]) -> list[list[Word]]:
 
 
 def _without_tail(block: Sequence[Row], gutters: Sequence[Gap], may_go_on: bool = False) -> Sequence[Row]:
-    """Without the rows at its end that stand on one side only. One of two columns may be the longer one: those that
-    follow at the distance of the first ones stay."""
+    """Without the rows at its end that stand on one side only. One of two columns may be the longer one: rows that go on
+    at the distance of the first ones stay, and a paragraph below a blank line if its lines fill the column."""
     end = len(block)
     while end > 1 and sum(map(bool, _cells(block[end - 1], gutters))) < 2:
         end -= 1
-    step = block[0].bottom - block[1].bottom if may_go_on and len(block) > 1 else 0
-    while step and end < len(block) and abs(block[end - 1].bottom - block[end].bottom - step) < 0.2 * step:
+    if not may_go_on or end < 2:
+        return block[:end]
+    step = block[0].bottom - block[1].bottom
+    sides = [cell for row in block[:end] for cell in _cells(row, gutters)[:-1] if cell]
+    long = 0.75 * max((cell[-1].right - cell[0].left for cell in sides), default=0)
+    while end < len(block):
+        distance, words = block[end - 1].bottom - block[end].bottom, block[end].words
+        is_long = words[-1].right - words[0].left >= long
+        if not 0.8 * step < distance < (2.2 if is_long else 1.2) * step:
+            break
         end += 1
     return block[:end]
 
