@@ -204,7 +204,7 @@ def _cells(row: Row, gutters: Sequence[Gap]) -> list[list[Word]]:
 
 
 def _without_tail(block: Sequence[Row], gutters: Sequence[Gap], may_go_on: bool = False) -> Sequence[Row]:
-    """Without the rows at its end that stand on one side only. One of two columns may be the longer one: rows that go on
+    """Without the rows at its end that stand on one side only. One of two columns may be the longer one: rows going on
     at the distance of the first ones stay, and a paragraph below a blank line if its lines fill the column."""
     end = len(block)
     while end > 1 and sum(map(bool, _cells(block[end - 1], gutters))) < 2:
