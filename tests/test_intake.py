@@ -26,7 +26,8 @@ TEXT = "\n\n".join(paragraph(random.Random(number)) for number in range(12))
 def intake(source: Path, run: Path, *flags: str) -> list[LedgerEntry]:
     """The ledger of a folder that is read into a run."""
     run.mkdir(exist_ok=True)
-    settings = load_settings(["demo", "--fine-tune-dataset", str(source), "--cache-dir", f"{run}.cache", *flags])
+    words = ["demo", "--fine-tune-dataset", str(source), "--cache-dir", f"{run}.cache", "--ocr-languages", ""]
+    settings = load_settings([*words, *flags])
     return read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(run))
 
 

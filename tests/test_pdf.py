@@ -512,7 +512,7 @@ def test_one_scanned_page_is_named_in_the_singular() -> None:
 def test_a_scan_says_what_to_install_where_ocr_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytesseract", None)
     data = Drawn().text(50, 700, "A page of text.").turn().scan().scan().bytes()
-    wanted = "pages 2-3 are scans without text (for OCR: pip install 'blasphemer[ocr]', and Tesseract itself)"
+    wanted = "pages 2-3 are scans without text (for OCR: pip install pytesseract, and Tesseract itself)"
     assert read(data, Options(ocr_languages="eng")).note == wanted
     reason = refusal(Drawn().scan().bytes(), Options(ocr_languages="eng"))
     assert reason.startswith("no text layer (1 page: a scan needs OCR: for OCR: pip install")
@@ -530,6 +530,14 @@ def test_scanned_pages_are_recognised_where_languages_are_named() -> None:
 def test_a_language_that_tesseract_does_not_know_is_named() -> None:
     data = Drawn().text(50, 700, "A page of text.").turn().scan("Heron").bytes()
     assert "Tesseract has no data for 'xyz'" in read(data, Options(ocr_languages="xyz")).note
+
+
+def test_recognising_stops_when_its_time_is_up_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blasphemer.readers.ocr.recognised", lambda _page, _languages: "A recognised page.")
+    data = Drawn().scan().scan().scan().bytes()
+    document = read(data, Options(ocr_languages="eng", ocr_seconds=0))
+    assert document.text == "A recognised page."
+    assert "pages 2-3 are scans without text (OCR stopped after 0 s: --file-timeout allows more)" in document.note
 
 
 def unmapped_pdf(lines: Sequence[Sequence[bytes]]) -> bytes:

@@ -204,7 +204,7 @@ class DocumentSettings(Section):
     max_lost_share: float = Field(0.2, ge=0, le=1)
     """Share of the text that may be lost in reading (running headers, rows without an answer) before a run stops."""
     file_timeout: float = Field(60, gt=0)
-    """Seconds that reading a file may take, and as many again for every 10 MB of it."""
+    """Seconds that reading a file may take, as many again for every 10 MB of it, and ten times for scanned pages."""
     cache_dir: str = "~/.cache/blasphemer"
     """Where the passages of files are kept, so that unchanged ones are not read again; empty keeps none."""
     chunk_size: int = Field(1024, ge=16)

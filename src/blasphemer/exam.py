@@ -156,9 +156,10 @@ def without_leaks(
     An item repeats a question if one of its turns equals it, shares a run of eight words with it that is no quotation
     from the documents, or four fifths of the words. What the documents themselves say may always be learnt.
     """
-    said = set().union(*(ngrams(normalise(passage.text).split(), LEAK_NGRAM) for passage in passages))
     exam = [normalise(question.question).split() for question in questions]
-    grams = set().union(*(ngrams(asked, LEAK_NGRAM) for asked in exam)) - said
+    grams = set().union(*(ngrams(asked, LEAK_NGRAM) for asked in exam))
+    for passage in passages:
+        grams -= ngrams(normalise(passage.text).split(), LEAK_NGRAM)
     by_word: dict[str, set[int]] = {}
     for number, asked in enumerate(exam):
         for word in asked:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -233,7 +234,7 @@ def run_path(settings: Settings) -> Path:
 
 
 def run_name(model: str, documents: Sequence[str]) -> str:
-    return "-".join(Path(name).stem for name in (model, *documents))
+    return re.sub(r"[^\w.-]+", "-", "-".join(Path(name).stem for name in (model, *documents))).strip("-")
 
 
 def identity(settings: Settings, documents: Mapping[str, str], model: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from io import FileIO
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder
 
 BYTES_PER_TIMEOUT = 10 << 20  # of a file: a larger one may take file_timeout as often as it holds this
+OCR_TIMES = 10  # as long as a file may take, its scanned pages may take besides: 3 s a page
 DAYS_KEPT = 30  # in the cache, since it was last of use
 REASONS_SHOWN = 3
 
@@ -126,6 +128,7 @@ class _Desk:
             settings.encoding,
             settings.document_password,
             settings.ocr_languages,
+            settings.file_timeout * OCR_TIMES,
             settings.columns,
             settings.row_limit,
         )
@@ -185,7 +188,10 @@ class _Desk:
 
     def _seconds(self, one: Input) -> float | None:
         """How long reading may take: datasets come over a network, and are read for as long as they come."""
-        return self.settings.file_timeout * (1 + one.size // BYTES_PER_TIMEOUT) if one.path else None
+        if not one.path:
+            return None
+        recognising = self.options.ocr_seconds if self.options.ocr_languages and find_spec("pytesseract") else 0.0
+        return self.settings.file_timeout * (1 + one.size // BYTES_PER_TIMEOUT) + recognising
 
     def _outcome(self, one: Input, future: Future[Entry]) -> Entry:
         """The entry of an input; one whose process was killed or died is no less accounted for than others."""

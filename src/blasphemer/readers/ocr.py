@@ -18,7 +18,7 @@ def recognised(page: Any, languages: str) -> str:
     try:
         import pytesseract
     except ImportError:
-        raise Missing("for OCR: pip install 'blasphemer[ocr]', and Tesseract itself") from None
+        raise Missing("for OCR: pip install pytesseract, and Tesseract itself") from None
     picture = page.render(scale=_scale(*page.get_size()), grayscale=True).to_pil()
     try:
         text: str = pytesseract.image_to_string(picture, lang=languages, timeout=SECONDS)

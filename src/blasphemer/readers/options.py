@@ -14,12 +14,13 @@ Piece = Document | StudyItem  # a text to be cut into passages, or a conversatio
 @dataclass(frozen=True)
 class Options:
     """`encoding` of text files (None: found out), `password` of encrypted ones, `ocr_languages` as Tesseract names
-    them ("eng+deu"; "" for no OCR), `columns` of tables and datasets to read (none: found by their names), `row_limit`
-    rows of each table at most."""
+    them ("eng+deu"; "" for no OCR), `ocr_seconds` for all scanned pages of a file, `columns` of tables and datasets to
+    read (none: found by their names), `row_limit` rows of each table at most."""
 
     encoding: str | None = None
     password: str | None = None
     ocr_languages: str = ""
+    ocr_seconds: float = 600
     columns: tuple[str, ...] = ()
     row_limit: int | None = None
 

@@ -12,6 +12,7 @@ import math
 import re
 from array import array
 from collections import Counter
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
     """Raises Unreadable: damaged, encrypted, without text."""
     with closing(_opened(opened.read(), options.password)) as document:
         try:
-            pages, missing = _pages(document, options.ocr_languages)
+            pages, missing = _pages(document, options)
             outline = _outline(document)
         except BROKEN as error:
             raise Unreadable("damaged PDF") from error
@@ -121,21 +122,24 @@ def _refusal(error: pypdfium2.PdfiumError) -> str:
 # --- pages -----------------------------------------------------------------------------------------------------------
 
 
-def _pages(document: Any, languages: str) -> tuple[list[Page], str]:
+def _pages(document: Any, options: Options) -> tuple[list[Page], str]:
     """All pages, and what recognising text needs and has not got ("" for nothing)."""
     pages: list[Page] = []
     missing = ""
     size = 0
+    time_is_up = time.monotonic() + options.ocr_seconds
     for number in range(len(document)):
         try:
             with closing(document[number]) as page:
                 read = _page(page)
-                if read.trouble == SCAN and languages and not missing:
+                if read.trouble == SCAN and options.ocr_languages and not missing:
                     try:
-                        text = ocr.recognised(page, languages)
+                        text = ocr.recognised(page, options.ocr_languages)
                         read = Page(Layout(text), trouble=RECOGNISED if text.strip() else "")
                     except ocr.Missing as error:
                         missing = str(error)
+                    if time.monotonic() > time_is_up:
+                        missing = f"OCR stopped after {options.ocr_seconds:g} s: --file-timeout allows more"
         except BROKEN:
             read = Page(Layout(""), trouble=DAMAGED)
         pages.append(read)
