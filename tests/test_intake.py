@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.corpus.made import paragraph
-from blasphemer.config import load_settings
+from blasphemer.config import Settings, load_settings
 from blasphemer.errors import SourceError
 from blasphemer.intake import find_inputs, read_inputs, worker
 from blasphemer.records import LedgerEntry, Passage, StudyItem, from_jsonl
@@ -25,10 +25,15 @@ TEXT = "\n\n".join(paragraph(random.Random(number)) for number in range(12))
 
 def intake(source: Path, run: Path, *flags: str) -> list[LedgerEntry]:
     """The ledger of a folder that is read into a run."""
+    settings = settings_for(source, f"{run}.cache", *flags)
     run.mkdir(exist_ok=True)
-    words = ["demo", "--fine-tune-dataset", str(source), "--cache-dir", f"{run}.cache", "--ocr-languages", ""]
-    settings = load_settings([*words, *flags])
     return read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(run))
+
+
+def settings_for(source: Path, cache: str, *flags: str) -> Settings:
+    """Without OCR, whose time would be added to that of every PDF."""
+    words = ["demo", "--fine-tune-dataset", str(source), "--cache-dir", cache, "--ocr-languages", ""]
+    return load_settings([*words, *flags])
 
 
 def fates(ledger: list[LedgerEntry]) -> dict[str, tuple[str, str]]:
@@ -146,7 +151,7 @@ def _without_memory(*_: object) -> list[Passage]:
 
 
 def test_a_file_that_changes_after_it_was_found_is_not_read_as_another(docs: Path, run: Path) -> None:
-    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", ""])
+    settings = settings_for(docs, "")
     (docs / "b.txt").write_text("A text that stays.", encoding="utf-8")
     inputs = find_inputs(settings)
     (docs / "a.txt").write_text("Another text.", encoding="utf-8")
@@ -156,7 +161,7 @@ def test_a_file_that_changes_after_it_was_found_is_not_read_as_another(docs: Pat
 
 
 def test_a_file_that_vanishes_is_in_the_ledger(docs: Path, run: Path) -> None:
-    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", ""])
+    settings = settings_for(docs, "")
     (docs / "b.txt").write_text("A text that stays.", encoding="utf-8")
     inputs = find_inputs(settings)
     (docs / "a.txt").unlink()
@@ -222,7 +227,7 @@ def test_what_has_not_changed_is_not_read_again(
     first = intake(docs, run)
     monkeypatch.setattr("blasphemer.intake._processes", _none_to_be_had)
     (tmp_path / "second").mkdir()
-    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", f"{run}.cache"])
+    settings = settings_for(docs, f"{run}.cache")
     second = RunFolder(tmp_path / "second")
     assert read_inputs(find_inputs(settings), RULER, 200, settings, second) == first
     assert (second.path / "passages.jsonl").read_bytes() == (run / "passages.jsonl").read_bytes()
@@ -238,7 +243,7 @@ def test_other_settings_read_anew(docs: Path, run: Path, tmp_path: Path, flags: 
     intake(docs, run)
     before = len(list(Path(f"{run}.cache").iterdir()))
     (tmp_path / "run2").mkdir()
-    settings = load_settings(["demo", "--fine-tune-dataset", str(docs), "--cache-dir", f"{run}.cache", *flags])
+    settings = settings_for(docs, f"{run}.cache", *flags)
     read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(tmp_path / "run2"))
     assert len(list(Path(f"{run}.cache").iterdir())) == before + 3
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+import time
 from array import array
 from collections import Counter
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
