@@ -20,9 +20,8 @@ _ABBREVIATIONS = frozenset(
     "co jan feb mar apr jun jul aug sep sept oct nov dec z.b d.h bzw usw nr str p.ex sig sra dra".split()
 )
 _ARTICLES = frozenset({"a", "an", "the"})
-_SENTENCE_END = re.compile(  # 3rd: of scripts written without spaces
-    r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s)|[।॥؟۔።։]+[\"'”’»)\]]*(?=\s)|[。！？｡]+[」』”’）)]*"
-)
+_WIDE_STOPS = "。！？｡"  # of scripts written without spaces: these end a sentence whatever follows
+_STOPS = re.compile(rf"[.!?…।॥؟۔።։{_WIDE_STOPS}][.!?…।॥؟۔።։{_WIDE_STOPS}]*+[\"'”’»)\]」』）]*+")
 _FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _LONGEST_FENCE = 10  # characters that are told apart
 _LAST_WORD = re.compile(r"[(\"'“‘«]*([^\s(\"'“‘«]+)$")  # at the end of what is searched
@@ -83,7 +82,7 @@ def is_code_or_table(text: str) -> bool:
 
 def line_ends(text: str) -> list[int]:
     """Where the lines of a text end, the line breaks not included."""
-    return [match.start() for match in re.finditer(r"\n|$\Z", text)]
+    return [*(match.start() for match in re.finditer("\n", text)), len(text)]
 
 
 def _between_blank_lines(text: str, start: int, end: int) -> Iterator[Span]:
@@ -114,10 +113,12 @@ def sentence_spans(text: str) -> list[Span]:
     """Sentences, without the space around them; a full stop in "e.g.", "3.14", "Dr." or "J. Smith" ends none."""
     spans: list[Span] = []
     start = 0
-    for match in _SENTENCE_END.finditer(text):
-        if _ends_sentence(text, start, match):
-            spans += _trimmed(text, start, match.end())
-            start = match.end()
+    for match in _STOPS.finditer(text):
+        end = match.end()
+        is_wide = any(stop in match[0] for stop in _WIDE_STOPS) if not match[0].isascii() else False
+        if is_wide or (text[end : end + 1].isspace() and _ends_sentence(text, start, match)):
+            spans += _trimmed(text, start, end)
+            start = end
     return spans + list(_trimmed(text, start, len(text)))
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from operator import itemgetter
 
+import numpy
 from tokenizers import Tokenizer
 
 from blasphemer.language import Span
 
 STRETCH = 5_000  # characters encoded at once: longer texts take more time per character
+_FIRST = itemgetter(0)
 
 
 class Ruler:
@@ -28,7 +31,8 @@ class Ruler:
         found = array("I")
         for start, end in _stretches(text):
             offsets = self._tokenizer.encode(text[start:end], add_special_tokens=False).offsets
-            found.extend([start + first for first, _ in offsets])
+            firsts = numpy.fromiter(map(_FIRST, offsets), dtype=numpy.uint32, count=len(offsets))
+            found.frombytes((firsts + numpy.uint32(start)).tobytes())
         return found
 
     def count(self, text: str) -> int:

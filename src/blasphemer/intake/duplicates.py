@@ -14,7 +14,7 @@ from blasphemer.records import LedgerEntry, Passage, StudyItem, from_jsonl
 
 ALIKE = 0.8  # of the runs of five words: a report as PDF and as text shares 0.9 and more
 FEW_WORDS = 0.01  # of a text's own words may be missing from the other: those that one reader got wrong
-FEWEST_SHARED = 8  # numbers of two sketches, before they are compared
+LOOKED_UP = 32  # numbers of a sketch by which its like are found: of two texts that are alike most are the same
 
 
 def copy_of(original: str, file: str, sha256: str) -> Entry:
@@ -51,14 +51,15 @@ class _Shelf:
         """The name of a text on the shelf that says all this one says; "" when there is none, and it is put there."""
         if entry.ledger.status != "used":
             return ""
-        shared = Counter(number for value in entry.sketch for number in self.having[value])
+        smallest = entry.sketch[:LOOKED_UP]
+        shared = Counter(number for value in smallest for number in self.having[value])
         for number, count in shared.most_common():
             other, there = self.kept[number]
-            if count < min(FEWEST_SHARED, len(entry.sketch)):
+            if 2 * count < len(smallest):
                 break
             if likeness(entry.sketch, other.sketch) >= ALIKE and _says_no_more(place, there):
                 return other.ledger.file
-        for value in entry.sketch:
+        for value in smallest:
             self.having[value].append(len(self.kept))
         self.kept.append((entry, place))
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 SIZE = 256  # numbers in a sketch: likeness is told to within about 3 points
 SHINGLE = 5  # words in a row
 STRETCH = 1_000_000  # characters at once
-MOST_WORDS = 500_000  # whose hashes are kept
+MOST_WORDS = 300_000  # whose hashes are remembered
 _AROUND = re.compile(r"^[\W_]+|[\W_]+$")  # a word: punctuation
 
 
@@ -22,29 +23,33 @@ class Sketch:
 
     def __init__(self) -> None:
         self.smallest = numpy.empty(0, dtype=numpy.uint64)
-        self.hashes = _Hashes()
 
     def add(self, text: str) -> None:
         """Another text, or a further stretch of one."""
         for start in range(0, len(text), STRETCH):
             words = text[start : start + STRETCH].casefold().split()
-            hashes = numpy.fromiter((self.hashes[word] for word in words), dtype=numpy.uint64, count=len(words))
-            fresh = numpy.concatenate([self.smallest, _shingles(hashes[hashes > 0])])
-            self.smallest = numpy.unique(fresh)[:SIZE]
-            if len(self.hashes) > MOST_WORDS:
-                self.hashes.clear()
+            hashes = numpy.fromiter(map(_hash, words), dtype=numpy.uint64, count=len(words))
+            fresh = _smallest(_shingles(hashes[hashes > 0]))
+            self.smallest = numpy.unique(numpy.concatenate([self.smallest, fresh]))[:SIZE]
 
     def values(self) -> tuple[int, ...]:
         return tuple(int(value) for value in self.smallest)
 
 
-class _Hashes(dict[str, int]):
-    """A hash for each word, without the punctuation around it, the same in every process; 0 where nothing is left."""
+@lru_cache(MOST_WORDS)
+def _hash(word: str) -> int:
+    """The same in every process, whatever the punctuation around the word; 0 where nothing is left of it."""
+    plain = _AROUND.sub("", word).encode("utf-8", "surrogatepass")
+    return zlib.crc32(plain) or 1 if plain else 0
 
-    def __missing__(self, word: str) -> int:
-        plain = _AROUND.sub("", word).encode("utf-8", "surrogatepass")
-        self[word] = found = zlib.crc32(plain) or 1 if plain else 0
-        return found
+
+def _smallest(hashes: NDArray[numpy.uint64]) -> NDArray[numpy.uint64]:
+    """The SIZE smallest, each once. Hashes are spread evenly, so most need no sorting."""
+    if len(hashes) > 16 * SIZE:
+        few = numpy.unique(hashes[hashes < numpy.uint64(2**64 // (len(hashes) // (4 * SIZE)))])
+        if len(few) >= SIZE:
+            return few[:SIZE]
+    return numpy.unique(hashes)[:SIZE]
 
 
 def _shingles(words: NDArray[numpy.uint64]) -> NDArray[numpy.uint64]:
