@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 SIZE = 256  # numbers in a sketch: likeness is told to within about 3 points
 SHINGLE = 5  # words in a row
 STRETCH = 1_000_000  # characters at once
-MOST_WORDS = 300_000  # whose hashes are remembered
+MOST_WORDS = 50_000  # whose hashes are remembered
 _AROUND = re.compile(r"^[\W_]+|[\W_]+$")  # a word: punctuation
 
 
