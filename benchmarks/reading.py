@@ -91,9 +91,10 @@ def recall() -> None:
     found: dict[str, list[tuple[float, float, float]]] = {}
     before: dict[str, list[tuple[float, float, float]]] = {}
     for made in corpus():
-        found.setdefault(made.kind, []).append(scores(read_text(made), made.text))
+        kind = "text, in all encodings" if made.kind.startswith("text") else made.kind
+        found.setdefault(kind, []).append(scores(read_text(made), made.text))
         if made.name.endswith(".pdf"):
-            before.setdefault(made.kind, []).append(scores(read_as_before(made), made.text))
+            before.setdefault(kind, []).append(scores(read_as_before(made), made.text))
     say("| documents | number | recall | precision | order | PyPDF2: recall | precision | order |")
     say("|---|---:|---:|---:|---:|---:|---:|---:|")
     for kind, rows in found.items():

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
@@ -242,6 +243,24 @@ def test_interrupted_training_keeps_a_checkpoint_and_says_how_to_go_on(
     assert len(list((out / "checkpoints").glob("checkpoint-*/complete"))) == 1
     assert not (out / "adapter").exists()
     assert not (out / "marks" / "after.jsonl").exists()
+
+
+def test_interrupted_reading_leaves_no_process_behind_and_says_how_to_go_on(tiny_folder: Path, tmp_path: Path) -> None:
+    documents, cache = tmp_path / "many", tmp_path / "cache"
+    documents.mkdir()
+    for number in range(400):
+        (documents / f"{number}.txt").write_text(f"Birch {number} stands by the river. " * 2000, encoding="utf-8")
+    process = start(command(tiny_folder, documents, tmp_path / "out", "--cache-dir", str(cache), "--yes"))
+    while not cache.exists() or len(list(cache.iterdir())) < 10:
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.1)
+    readers = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted. The same command goes on from there" in error.decode()
+    assert readers
+    assert psutil.wait_procs(readers, timeout=10)[1] == []
 
 
 FULL = """

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, Interrupted) as error:
         console.fail(
-            f"{error or 'Interrupted.'} The same command goes on from there: {shlex.join(['blasphemer', *words])}"
+            f"{str(error) or 'Interrupted.'} The same command goes on from there: {shlex.join(['blasphemer', *words])}"
         )
         return Interrupted.exit_code
     except BlasphemerError as error:
