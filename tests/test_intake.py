@@ -248,6 +248,15 @@ def test_other_settings_read_anew(docs: Path, run: Path, tmp_path: Path, flags: 
     assert len(list(Path(f"{run}.cache").iterdir())) == before + 3
 
 
+def test_an_entry_whose_passages_are_gone_is_read_anew(docs: Path, run: Path) -> None:
+    intake(docs, run)
+    (gone,) = Path(f"{run}.cache").glob("*.passages")
+    gone.unlink()
+    (run / "ledger.jsonl").unlink()
+    intake(docs, run)
+    assert passages(run)
+
+
 def test_old_entries_leave_the_cache(docs: Path, run: Path) -> None:
     intake(docs, run)
     cache = Path(f"{run}.cache")

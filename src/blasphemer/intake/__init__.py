@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from io import FileIO
 from pathlib import Path
+from shutil import which
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -40,6 +42,7 @@ BYTES_PER_TIMEOUT = 10 << 20  # of a file: a larger one may take file_timeout as
 OCR_TIMES = 10  # as long as a file may take, its scanned pages may take besides: 3 s a page
 DAYS_KEPT = 30  # in the cache, since it was last of use
 REASONS_SHOWN = 3
+READ_BY = ("chardet", "datasets", "docutils", "lxml", "pyarrow", "pypdfium2", "selectolax", "tokenizers")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def _file(name: str, path: Path) -> Input:
     except FileNotFoundError:
         problem = "broken link" if path.is_symlink() else "no longer there"
     except OSError as error:
-        problem = (error.strerror or type(error).__name__).lower()
+        problem = worker.reason_of(error)
     return Input(name, str(path), "", problem=problem)
 
 
@@ -132,7 +135,7 @@ class _Desk:
             settings.columns,
             settings.row_limit,
         )
-        self.how = (ruler.serialised, self.options, chunk_size, settings.chunk_overlap, _code())
+        self.how = (ruler.serialised, self.options, chunk_size, settings.chunk_overlap, _code(), *_tools())
         self.tokenizer = folder / f"{_hash(ruler.serialised)}.tokenizer"
         self.tokenizer.write_text(ruler.serialised, encoding="utf-8")
         self.entries: dict[Input, Entry] = {}
@@ -152,7 +155,7 @@ class _Desk:
         for one in inputs:
             if one.problem:
                 self.entries[one] = worker.skipped(one.file, one.problem)
-            elif (original := first.setdefault(one.sha256, one)) is not one:
+            elif (original := first.setdefault(one.sha256 if one.path else one.file, one)) is not one:
                 self.entries[one] = duplicates.copy_of(original.file, one.file, one.sha256)
             elif entry := worker.load(self.place(one)):
                 self.entries[one] = entry
@@ -257,6 +260,11 @@ def _code() -> str:
     files = [*sorted(root.glob("readers/*.py")), *sorted(root.glob("intake/*.py"))]
     files += [root / name for name in ("dataset_processor.py", "hub.py", "language.py", "records.py", "tokens.py")]
     return _hash(*(file.read_text(encoding="utf-8") for file in files))
+
+
+def _tools() -> list[str | None]:
+    """What else decides how a file is read: what could not be read for want of it, can be once it is there."""
+    return [*(version(name) for name in READ_BY), which("tesseract"), str(find_spec("pytesseract") is not None)]
 
 
 def _hash(*parts: object) -> str:

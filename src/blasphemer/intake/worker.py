@@ -74,7 +74,7 @@ def read(task: Task) -> Entry:
     except OSError as error:
         if is_full_disk(error):
             raise
-        return skipped(task.file, (error.strerror or type(error).__name__).lower(), task.sha256)
+        return skipped(task.file, reason_of(error), task.sha256)
     except MemoryError:
         return skipped(task.file, f"needs more than {MEMORY >> 30} GB of memory to be read", task.sha256)
     except RecursionError:
@@ -82,6 +82,11 @@ def read(task: Task) -> Entry:
     with _writing(Path(task.entry)) as file:
         file.write(json.dumps({"ledger": to_json(entry.ledger), "sketch": entry.sketch}))
     return entry
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says of a file, for the ledger."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 def skipped(file: str, reason: str, sha256: str = "") -> Entry:
@@ -108,7 +113,7 @@ def _read(task: Task, texts: TextIO, chats: TextIO) -> Entry:
 
 
 def _pieces(task: Task) -> Iterator[Piece]:
-    """The pieces of one input. Raises Unreadable also when it is no longer what it was when it was found."""
+    """The pieces of one input. Raises OSError also when it is no longer what it was when it was found."""
     if not task.path:
         from blasphemer.hub import read_dataset
 
@@ -116,7 +121,7 @@ def _pieces(task: Task) -> Iterator[Piece]:
         return
     with BufferedReader(FileIO(task.path)) as opened:
         if hash_of(opened) != task.sha256:
-            raise Unreadable("changed while it was being read; run again")
+            raise OSError("changed while it was being read; run again")
         opened.seek(0)
         yield from find_reader(opened, task.file)(opened, task.file, task.options)
 
@@ -150,11 +155,13 @@ def load(file: Path) -> Entry | None:
     """The entry that was written down, if there is one."""
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-        for kept in (file, Path(f"{file}.passages"), Path(f"{file}.conversations")):
-            kept.touch()  # still of use
+        entry = Entry(from_json(LedgerEntry, fields["ledger"]), tuple(fields["sketch"]))
+        kinds = (".passages", ".conversations") if entry.ledger.status == "used" else ()
+        for kept in ("", *kinds):
+            os.utime(f"{file}{kept}")  # still of use
     except FileNotFoundError:
         return None
-    return Entry(from_json(LedgerEntry, fields["ledger"]), tuple(fields["sketch"]))
+    return entry
 
 
 @contextmanager
