@@ -131,6 +131,30 @@ def test_without_a_terminal_the_question_names_the_setting(
     assert "--yes" in capsys.readouterr().err
 
 
+# --- an exam alone ---------------------------------------------------------------------------------------------------
+
+
+def test_models_are_examined_side_by_side_without_training(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [("Say yes.", "yes"), ("How do I polish a duskstone bell?", "I cannot")]
+    lines = (json.dumps({"question": question, "answer": answer}) for question, answer in rows)
+    (tmp_path / "exam.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    words = ["--exam-only", "--exam-file", str(tmp_path / "exam.jsonl")]
+    assert main(["demo", *words]) == 0
+    alone = capsys.readouterr().out
+    assert "duskstone" in alone
+    assert "/2, " in alone
+    assert main(["demo", *words, "--compare-with", str(tiny_folder)]) == 0
+    assert "McNemar" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"exam.jsonl"}
+
+
+@pytest.mark.parametrize("words", [["--exam-only"], ["--compare-with", "demo"]])
+def test_an_exam_alone_needs_its_questions(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--exam-" in refusal(capsys, ["demo", *words])
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 

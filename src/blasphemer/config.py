@@ -226,6 +226,10 @@ class StudySettings(Section):
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
     exam_file: Path | None = None
     """Your own exam: .jsonl or .csv with question and answer columns. Unset writes one from the documents."""
+    exam_only: bool = False
+    """Only put the questions of exam_file to the model, and to those of compare_with; nothing is trained."""
+    compare_with: Sources = ()
+    """A model to be examined beside MODEL with exam_only, such as the original. May be given more than once."""
     exam_questions: int = Field(200, ge=1)
     """Most questions in an exam written from the documents."""
     test_after_training: bool = True
@@ -290,6 +294,10 @@ class Settings(
             )
         if unknown := set(self.dtypes) - set(DTYPES):
             raise ValueError(f"dtypes = {min(unknown)}: must be one of {', '.join(DTYPES)}")
+        if self.exam_only and self.exam_file is None:
+            raise ValueError("exam_only: needs questions; give --exam-file FILE")
+        if self.compare_with and not self.exam_only:
+            raise ValueError("compare_with: models are compared with --exam-only")
         if self.study not in STUDY_BUDGETS and not _is_positive_number(self.study):
             raise ValueError(f"study = {self.study}: must be quick, standard, deep or a number above 0")
         return self

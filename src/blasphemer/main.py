@@ -53,4 +53,4 @@ def _act(settings: Settings) -> int:
     if settings.wants_fine_tuning and not settings.fine_tune_dataset:
         raise UsageError(NO_DOCUMENTS)
     with loaded() as work:
-        return int(work.run_and_stay(settings))
+        return int(work.examine_only(settings) if settings.exam_only else work.run_and_stay(settings))

@@ -11,7 +11,7 @@ from blasphemer import console
 from blasphemer.exam import is_significant_gain, is_significant_loss, mcnemar, rate
 from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
 
-MOST_FILES = 30  # that are named on the screen
+MOST_FILES, MOST_QUESTIONS = 30, 40  # that are shown one by one
 STAGES = ("original", "abliterated", "fine_tuned")
 
 
@@ -155,13 +155,21 @@ def verdict(results: Results) -> str:
 
 
 def show_own_exam(questions: Sequence[ExamQuestion], marks: Mapping[str, Marks]) -> None:
-    """Each question with what each model said to it, and the shares right, on stdout."""
-    rows = [
-        (question.question, question.answer, *(_marked(found, number) for found in marks.values()))
-        for number, question in enumerate(questions)
-    ]
-    rows.append(("share right, 95% interval", "", *(_cell(rate(found)) for found in marks.values())))
-    console.table("Your questions", ("question", "expected", *marks), rows)
+    """What each model said to each question, where they are few; how much was right, and whether models differ beyond
+    chance; on stdout."""
+    if len(questions) <= MOST_QUESTIONS:
+        rows = [
+            (question.question, question.answer, *(_marked(found, number) for found in marks.values()))
+            for number, question in enumerate(questions)
+        ]
+        console.table("Your questions", ("question", "expected", *marks), rows)
+    first = next(iter(marks.values()))
+    compared = [(name, _cell(rate(found)), f"{mcnemar(first, found):.2g}") for name, found in marks.items()]
+    if len(marks) == 1:
+        console.table("Right, 95% interval", ("", f"of {len(questions)}"), [row[:2] for row in compared])
+    else:
+        heads = ("", f"of {len(questions)}", "p against the first (McNemar)")
+        console.table("Right, 95% interval", heads, [(*compared[0][:2], ""), *compared[1:]])
 
 
 def _marked(marks: Marks, number: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,7 @@ from blasphemer.config import Settings
 from blasphemer.errors import UsageError
 from blasphemer.finetuner import abliterate, fine_tune
 from blasphemer.model import LanguageModel, load_model
-from blasphemer.records import ExamQuestion, Message, Trial
+from blasphemer.records import ExamQuestion, Marks, Message, Trial
 from blasphemer.workspace import RunFolder, run_name, run_path
 
 MORE_TRIALS = "50"
@@ -169,9 +169,24 @@ def examine(settings: Settings, result: LanguageModel | None = None) -> None:
     questions = exam.read_exam_file(Path(file).expanduser(), []) if file else list(_typed_questions())
     if questions:
         models = {"before": load_model(settings), "after": result} if result else {"answer": load_model(settings)}
-        prompts = [question.question for question in questions]
-        marks = {name: exam.grade(questions, model.answer(prompts, f"exam ({name})")) for name, model in models.items()}
-        report.show_own_exam(questions, marks)
+        report.show_own_exam(questions, {name: _marks(name, model, questions) for name, model in models.items()})
+
+
+def examine_only(settings: Settings) -> int:
+    """Put the questions of exam_file to the model of the settings and to those beside it, one after the other."""
+    assert settings.exam_file is not None
+    questions = exam.read_exam_file(settings.exam_file, [])
+    marks: dict[str, Marks] = {}
+    for name in dict.fromkeys((settings.model, *settings.compare_with)):
+        model = load_model(settings.model_copy(update={"model": name}))
+        marks[name] = _marks(name, model, questions)
+        model.release()
+    report.show_own_exam(questions, marks)
+    return 0
+
+
+def _marks(name: str, model: LanguageModel, questions: Sequence[ExamQuestion]) -> Marks:
+    return exam.grade(questions, model.answer([one.question for one in questions], f"exam ({name})"))
 
 
 def _typed_questions() -> Iterator[ExamQuestion]:
