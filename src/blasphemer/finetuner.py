@@ -192,8 +192,9 @@ def _exam(
 def _study(
     passages: Sequence[Passage], facts: Sequence[Fact], longest: int, model: LanguageModel, settings: Settings
 ) -> list[StudyItem]:
-    budget = settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages)
-    return write_study(passages, facts, budget, longest - TEMPLATE_ROOM, model.count, settings.seed)
+    budget = round(settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages))
+    with console.progress("writing study material (tokens)", budget) as written:
+        return write_study(passages, facts, budget, longest - TEMPLATE_ROOM, model.count, settings.seed, written)
 
 
 def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[StudyItem]:

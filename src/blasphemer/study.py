@@ -55,11 +55,13 @@ def write_study(
     longest: int,
     count: Callable[[str], int],
     seed: int,
+    written: Callable[[int], None] = lambda _: None,
 ) -> list[StudyItem]:
     """Study items of about `budget` tokens in all, by `count`, no two with the same text and none over `longest`.
 
     Each passage comes once as it stands; then rounds follow, each of which retells every group of facts in another
-    order and asks for every fact in another way, until the budget is spent or nothing new is left to say.
+    order and asks for every fact in another way, until the budget is spent or nothing new is left to say. `written` is
+    told the tokens of each item.
     """
     generator = random.Random(seed)
     items = {item.content: item for item in map(_passage_item, passages)}
@@ -67,11 +69,14 @@ def write_study(
     groups = _groups(facts, longest, {fact.statement: count(fact.statement) for fact in facts})
     stale = number = 0
     while spent < budget and stale < PATIENCE and facts:
-        fresh = {item.content: item for item in _round(facts, groups, number, generator) if item.content not in items}
-        tokens = {text: count(text) for text in fresh}
-        items |= {text: item for text, item in fresh.items() if tokens[text] <= longest}
-        spent += sum(number for number in tokens.values() if number <= longest)
-        stale = 0 if fresh else stale + 1
+        stale += 1
+        for item in _round(facts, groups, number, generator):
+            if item.content not in items:
+                stale = 0
+                if (tokens := count(item.content)) <= longest:
+                    items[item.content] = item
+                    spent += tokens
+                    written(tokens)
         number += 1
     return [_with_id(item, number) for number, item in enumerate(items.values(), 1)]
 
