@@ -63,6 +63,9 @@ def test_a_mistyped_folder_is_not_taken_for_a_hub_name() -> None:
         with pytest.raises(ModelError, match="no such model folder"):
             model_path(name)
     assert model_path("owner/name") == "owner/name"
+    Path("owner").mkdir()
+    with pytest.raises(ModelError, match="no such model folder"):
+        model_path("owner/name")
 
 
 def test_remote_code_is_off_unless_asked() -> None:

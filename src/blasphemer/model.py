@@ -391,7 +391,8 @@ def model_path(name: str) -> str:
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"{name}: holds no model (no config.json).")
         return name
-    if Path(name).exists() or not HUB_NAME.fullmatch(name):
+    is_mistyped = Path(name.partition("/")[0]).is_dir()  # runs/merged, where there is a folder runs
+    if Path(name).exists() or is_mistyped or not HUB_NAME.fullmatch(name):
         raise ModelError(f"{name}: no such model folder. A model on the Hugging Face hub is written owner/name.")
     return name
 
