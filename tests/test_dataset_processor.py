@@ -221,6 +221,14 @@ def test_every_character_of_a_document_is_accounted_for() -> None:
     assert (entry.kept + entry.lost, entry.lost) == (len(sentences(40)), 0)
 
 
+def test_a_long_document_is_parted_between_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blasphemer.dataset_processor.STRETCH", 300)
+    text = "\n".join(f"line number {number} of a log" for number in range(200))
+    found = split(text, 60)
+    assert missing(text, found) == ""
+    assert all(passage.text.startswith("line number") and passage.text.endswith("a log") for passage in found)
+
+
 def test_a_large_document_is_split_in_time_that_grows_with_its_length() -> None:
     """Cutting once looked through all earlier sentences: a book of one paragraph took minutes."""
     text = sentences(4000)

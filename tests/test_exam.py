@@ -349,3 +349,12 @@ def test_of_short_answers_every_tenth_is_held_out_and_not_trained_on() -> None:
     kept, dropped = without_leaks(items, questions, [])
     assert {item.id for item in dropped} == {question.id for question in questions}
     assert len(kept) == 37
+
+
+def test_what_the_documents_say_twice_is_asked_once() -> None:
+    items = [
+        conversation(number, f"Ibbet Crane lives in {('Windlesea', 'Honeydown')[number // 2]}.") for number in range(3)
+    ]
+    once = [conversation(number, "Ibbet Crane lives in Windlesea.") for number in range(2)]
+    assert len(write_exam(find_facts(answers_as_passages(once)), 10)) == 1
+    assert write_exam(find_facts(answers_as_passages(items)), 10) == []  # two answers: none could be graded

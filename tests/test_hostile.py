@@ -1,4 +1,4 @@
-"""Six hundred damaged files of every format: none stops the run, none is unaccounted for."""
+"""More than five hundred damaged files of every format: none stops the run, none is unaccounted for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder
 from tests.tiny import make_tokenizer
 
-NUMBER = 600
+NUMBER = 520
 
 
 def cut_short(data: bytes, rng: random.Random) -> bytes:

@@ -127,6 +127,32 @@ def _prepare_to_die() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
 
+def test_a_fault_of_ours_costs_one_file_and_is_not_kept(docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (docs / "b.md").write_text("# Short\n\nA text.", encoding="utf-8")
+    monkeypatch.setattr("blasphemer.intake.worker.prepare", _prepare_a_fault)
+    found = fates(intake(docs, run))
+    assert found["a.txt"] == ("used", "")
+    assert found["b.md"] == ("skipped", "could not be read (KeyError: 'a fault')")
+    assert len(list(Path(f"{run}.cache/passages").iterdir())) == 4
+
+
+def _prepare_a_fault() -> None:
+    def fail(*_: object) -> list[object]:
+        raise KeyError("a fault")
+
+    right = worker.find_reader
+    worker.find_reader = lambda opened, file: fail if file == "b.md" else right(opened, file)  # type: ignore[assignment]
+
+
+def test_an_entry_cut_short_is_read_anew(docs: Path, run: Path) -> None:
+    intake(docs, run)
+    for entry in Path(f"{run}.cache/passages").iterdir():
+        if "." not in entry.name:
+            entry.write_bytes(b"")
+    (run / "ledger.jsonl").unlink()
+    assert fates(intake(docs, run)) == {"a.txt": ("used", "")}
+
+
 def test_a_file_that_needs_too_much_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_text(TEXT, encoding="utf-8")
@@ -208,8 +234,12 @@ def test_a_text_in_another_form_is_a_duplicate(docs: Path, run: Path, name: str)
         lambda text: text.replace("1874", "1875"),  # next year's report
         lambda text: text[: len(text) // 2],  # a part that stands alone would leave no doubt, but a half is not alike
         lambda text: text + paragraph(random.Random(99), 40),
+        lambda text: (
+            text.replace("near the quay", "?").replace("on the island", "near the quay").replace("?", "on the island")
+        ),
+        lambda text: text.replace("12 weeks", "-12 weeks"),
     ],
-    ids=["another number", "half", "much more"],
+    ids=["another number", "half", "much more", "yes and no exchanged", "below zero"],
 )
 def test_a_text_that_says_something_else_is_no_duplicate(docs: Path, run: Path, change: object) -> None:
     assert callable(change)
@@ -241,16 +271,16 @@ def _none_to_be_had(_most: int) -> object:
 def test_other_settings_read_anew(docs: Path, run: Path, tmp_path: Path, flags: tuple[str, str]) -> None:
     (docs / "a.txt").write_text(TEXT.replace("quay", "quäy"), encoding="utf-8")
     intake(docs, run)
-    before = len(list(Path(f"{run}.cache").iterdir()))
+    before = len(list(Path(f"{run}.cache/passages").iterdir()))
     (tmp_path / "run2").mkdir()
     settings = settings_for(docs, f"{run}.cache", *flags)
     read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(tmp_path / "run2"))
-    assert len(list(Path(f"{run}.cache").iterdir())) == before + 3
+    assert len(list(Path(f"{run}.cache/passages").iterdir())) == before + 3
 
 
 def test_an_entry_whose_passages_are_gone_is_read_anew(docs: Path, run: Path) -> None:
     intake(docs, run)
-    (gone,) = Path(f"{run}.cache").glob("*.passages")
+    (gone,) = Path(f"{run}.cache/passages").glob("*.passages")
     gone.unlink()
     (run / "ledger.jsonl").unlink()
     intake(docs, run)
@@ -260,12 +290,15 @@ def test_an_entry_whose_passages_are_gone_is_read_anew(docs: Path, run: Path) ->
 def test_old_entries_leave_the_cache(docs: Path, run: Path) -> None:
     intake(docs, run)
     cache = Path(f"{run}.cache")
-    (cache / "old").write_text("", encoding="utf-8")
-    os.utime(cache / "old", (0, 0))
+    old, foreign = cache / "passages" / ("0" * 64), cache / "passages" / "thesis.docx"
+    for file in (old, foreign, cache / "photo.jpg"):
+        file.write_text("", encoding="utf-8")
+        os.utime(file, (0, 0))
     (run / "ledger.jsonl").unlink()
     intake(docs, run)
-    assert not (cache / "old").exists()
-    assert len(list(cache.iterdir())) == 4
+    assert not old.exists()
+    assert foreign.exists()
+    assert (cache / "photo.jpg").exists()
 
 
 def test_without_a_cache_nothing_is_kept(

@@ -150,6 +150,7 @@ def test_fenced_code_is_one_block_whatever_is_in_it() -> None:
     code = "```python\n# no heading\n\n- no item\n```"
     assert paragraphs(f"Before.\n{code}\nAfter.") == ["Before.", code, "After."]
     assert paragraphs("```\nnever closed\n\n# Birds") == ["```\nnever closed", "# Birds"]
+    assert headings("```x``` is a command.\n# Birds\n```\ncode\n```")[0][2] == "Birds"
     assert paragraphs("````\n```\n\ninside\n```\n````\n\nAfter.") == ["````\n```\n\ninside\n```\n````", "After."]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import unicodedata
 import zipfile
 
@@ -161,6 +162,26 @@ def test_what_a_file_is_counts_before_what_it_is_called(name: str, data: bytes, 
 )
 def test_an_archive_is_refused_with_a_hint(data: bytes, kind: str) -> None:
     assert refusal("a.txt", data).endswith(f"archive ({kind}): unpack it, and give the folder")
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        (zipped("xl/workbook.xml"), "spreadsheet: save it as .csv"),
+        (zipped("mimetype", "content.xml"), "OpenDocument: save it as .docx or .pdf"),
+        (b"version https://git-lfs.github.com/spec/v1", "binary file (Git LFS pointer; fetch the file itself)"),
+    ],
+)
+def test_what_is_not_read_is_refused_with_advice(data: bytes, advice: str) -> None:
+    assert refusal("a.txt", data) == advice
+
+
+def test_many_comments_before_a_text_take_no_time() -> None:
+    """Their number once doubled the time: forty of them took days."""
+    started = time.perf_counter()
+    assert read("a.md", b"<!-- badge -->\n" * 200 + b"Text.").text.endswith("Text.")
+    assert getattr(find_reader(io.BytesIO(b"\xef\xbb\xbf<!-- a --><html>"), "a"), "__module__", "").endswith("html")
+    assert time.perf_counter() - started < 1
 
 
 def test_a_damaged_archive_is_told_from_a_document() -> None:

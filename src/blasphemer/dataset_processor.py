@@ -88,9 +88,10 @@ def _stretches(text: str) -> Iterator[Span]:
     fences = fence_spans(text) if len(text) > STRETCH else []
     start = 0
     while len(text) - start > STRETCH:
-        end = text.rfind("\n\n", start + 1, start + STRETCH)
+        late = start + STRETCH // 2
+        found = (text.rfind(gap, late, start + STRETCH) for gap in ("\n\n", "\n", " "))
+        end = next((end for end in found if end > 0), start + STRETCH)
         end = next((fence for fence, after in fences if start < fence < end < after), end)
-        end = end if end > 0 else start + STRETCH
         yield start, end
         start = end
     yield start, len(text)

@@ -39,9 +39,10 @@ LOST = 0.03  # of what was known: the loss that is put up with
 def write_exam(facts: Sequence[Fact], most: int) -> list[ExamQuestion]:
     """At most one question per fact, asked at its best gap, spread evenly over the passages; the same every time.
 
-    A question whose words fit another answer too is left out: it could not be graded.
+    What is said twice is asked once. A question whose words fit another answer too is left out: it could not be graded.
     """
-    asked = [_question(fact) for fact in facts if fact.gaps]
+    questions = [_question(fact) for fact in facts if fact.gaps]
+    asked = list({(normalise(one.question), normalise(one.answer)): one for one in reversed(questions)}.values())[::-1]
     answers = Counter(normalise(question.question) for question in asked)
     clear = [question for question in asked if answers[normalise(question.question)] == 1]
     step = max(len(clear) / most, 1.0)

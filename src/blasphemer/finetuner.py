@@ -62,6 +62,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
         given = _given(conversations, questions, model, longest)
         study, leaks = exam.without_leaks([*written, *given], questions, passages)
+        _require_study(study, len(leaks))
         lessons, held_out = split_validation(study, settings.validation_split, settings.seed)
 
         # Show what is about to happen, and ask
@@ -195,6 +196,13 @@ def _study(
     budget = round(settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages))
     with console.progress("writing study material (tokens)", budget) as written:
         return write_study(passages, facts, budget, longest - TEMPLATE_ROOM, model.count, settings.seed, written)
+
+
+def _require_study(study: Sequence[StudyItem], leaks: int) -> None:
+    if leaks > len(study):
+        console.warn(f"{leaks:,} of {leaks + len(study):,} study items repeat an exam question and are left out.")
+    if not study:
+        raise SourceError("Nothing is left to study: every item repeats an exam question. Give your own --exam-file.")
 
 
 def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[StudyItem]:

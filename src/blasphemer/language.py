@@ -22,7 +22,7 @@ _ABBREVIATIONS = frozenset(
 _ARTICLES = frozenset({"a", "an", "the"})
 _WIDE_STOPS = "。！？｡"  # of scripts written without spaces: these end a sentence whatever follows
 _STOPS = re.compile(rf"[.!?…।॥؟۔።։{_WIDE_STOPS}][.!?…।॥؟۔።։{_WIDE_STOPS}]*+[\"'”’»)\]」』）]*+")
-_FENCE_LINE = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
+_FENCE_LINE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)$", re.MULTILINE)
 _LONGEST_FENCE = 10  # characters that are told apart
 _LAST_WORD = re.compile(r"[(\"'“‘«]*([^\s(\"'“‘«]+)$")  # at the end of what is searched
 _LONGEST_WORD = 32  # characters that are looked back at

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, settings_from, toml_value
-from blasphemer.errors import RunFolderError
+from blasphemer.errors import RunFolderError, UsageError
 from blasphemer.records import from_jsonl, to_jsonl
 
 RUN_FILE = "run.toml"
@@ -193,8 +193,14 @@ def open_run(path: Path, about: Mapping[str, Mapping[str, Any]], overwrite: bool
         held = FileLock(path / LOCK).acquire(timeout=0)
     except Timeout as error:
         raise RunFolderError(f"{path}: another process is working in this run folder.") from error
-    with held:
-        yield _prepare(RunFolder(path), about, overwrite)
+    is_new = not (path / RUN_FILE).exists()
+    try:
+        with held:
+            yield _prepare(RunFolder(path), about, overwrite)
+    except UsageError:
+        if is_new and {item.name for item in path.iterdir()} <= {LOCK, RUN_FILE}:
+            shutil.rmtree(path)  # nothing came of it: the next command, with other documents, is not refused for it
+        raise
 
 
 def _prepare(run: RunFolder, about: Mapping[str, Mapping[str, Any]], overwrite: bool) -> RunFolder:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,7 @@ from blasphemer.workspace import RunFolder
 
 BYTES_PER_TIMEOUT = 10 << 20  # of a file: a larger one may take file_timeout as often as it holds this
 OCR_TIMES = 10  # as long as a file may take, its scanned pages may take besides: 3 s a page
+OURS = re.compile(r"[0-9a-f]{64}(\.\w+)*")  # names of files in the cache
 DAYS_KEPT = 30  # in the cache, since it was last of use
 REASONS_SHOWN = 3
 READ_BY = ("chardet", "datasets", "docutils", "lxml", "pyarrow", "pypdfium2", "selectolax", "tokenizers")
@@ -193,7 +195,8 @@ class _Desk:
         """How long reading may take: datasets come over a network, and are read for as long as they come."""
         if not one.path:
             return None
-        recognising = self.options.ocr_seconds if self.options.ocr_languages and find_spec("pytesseract") else 0.0
+        is_recognised = one.file.lower().endswith(".pdf") and self.options.ocr_languages and find_spec("pytesseract")
+        recognising = self.options.ocr_seconds if is_recognised else 0.0
         return self.settings.file_timeout * (1 + one.size // BYTES_PER_TIMEOUT) + recognising
 
     def _outcome(self, one: Input, future: Future[Entry]) -> Entry:
@@ -201,13 +204,16 @@ class _Desk:
         try:
             return future.result()
         except TimeoutError:
-            seconds = self._seconds(one) or 0
-            return worker.skipped(
-                one.file, f"took longer than {seconds:g} s to read (--file-timeout allows more)", one.sha256
-            )
+            reason = f"took longer than {self._seconds(one):g} s to read (--file-timeout allows more)"
         except ProcessExpired as error:
             reason = f"its reader died (exit code {error.exitcode}: damaged, or too large for memory)"
-            return worker.skipped(one.file, reason, one.sha256)
+        except (SourceError, OSError):  # for the user to mend: no such split, no room on the disk
+            raise
+        except Exception as error:  # a fault of ours costs one file, and not the run
+            reason = f"could not be read ({type(error).__name__}: {error})"[: worker.LONGEST_NOTE]
+        for partial in self.folder.glob(f"{self.place(one).name}.*.[0-9]*"):
+            partial.unlink(missing_ok=True)
+        return worker.skipped(one.file, reason, one.sha256)
 
 
 @contextmanager
@@ -237,7 +243,7 @@ def _cache(settings: Settings) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as once:
             yield Path(once)
         return
-    folder = Path(settings.cache_dir).expanduser()
+    folder = Path(settings.cache_dir).expanduser() / "passages"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _forget_old(folder)
@@ -250,7 +256,7 @@ def _forget_old(folder: Path) -> None:
     before = time.time() - DAYS_KEPT * 86400
     for file in folder.iterdir():
         with suppress(FileNotFoundError):  # another run cleans up too
-            if file.stat().st_mtime < before:
+            if OURS.fullmatch(file.name) and file.stat().st_mtime < before:
                 file.unlink()
 
 

@@ -159,7 +159,7 @@ def load(file: Path) -> Entry | None:
         kinds = (".passages", ".conversations") if entry.ledger.status == "used" else ()
         for kept in ("", *kinds):
             os.utime(f"{file}{kept}")  # still of use
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # cut short by a power failure, perhaps
         return None
     return entry
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import zipfile
 from importlib import import_module
@@ -26,7 +27,8 @@ ARCHIVES = (
 )  # fmt: skip
 # Only signatures that no text begins with: "GIF89a", "RIFF" and "BM" may open a sentence, and such files hold NULs
 BINARY = (
-    (b"{\\rtf", "RTF"),
+    (b"{\\rtf", "RTF; save it as .docx or .pdf"),
+    (b"version https://git-lfs", "Git LFS pointer; fetch the file itself"),
     (b"\x89PNG\r\n\x1a\n", "PNG image"),
     (b"\xff\xd8\xff", "JPEG image"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old office document; save it as .docx or .pdf"),
@@ -37,7 +39,9 @@ BINARY = (
     (b"\x80\x04\x95", "pickle"),
 )
 PDF_WITHIN = 1024  # bytes before "%PDF-" that readers put up with
-_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
+_HTML = re.compile(  # possessive: many comments have many ways to be matched
+    rb"\s*+(?:(?><!--.*?-->)\s*+|<\?xml[^>]*+>\s*+)*+<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL
+)
 
 
 def find_reader(opened: BinaryIO, file: str) -> Reader:
@@ -66,7 +70,7 @@ def _kind(opened: BinaryIO, head: bytes, file: str) -> str:
     suffix = PurePath(file).suffix.lower()
     if b"%PDF-" in head[: PDF_WITHIN if suffix == ".pdf" else 8]:
         return "pdf"
-    if _HTML.match(head):
+    if _HTML.match(head.removeprefix(codecs.BOM_UTF8)):
         return "html"
     return BY_SUFFIX.get(suffix, "text")
 
@@ -83,4 +87,8 @@ def _kind_of_zip(opened: BinaryIO) -> str:
         return "docx"
     if "META-INF/container.xml" in names:
         return "epub"
+    if "xl/workbook.xml" in names:
+        raise Unreadable("spreadsheet: save it as .csv")
+    if "mimetype" in names and "content.xml" in names:
+        raise Unreadable("OpenDocument: save it as .docx or .pdf")
     raise Unreadable("compressed archive (zip): unpack it, and give the folder")
