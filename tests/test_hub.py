@@ -112,6 +112,11 @@ def test_all_splits_of_a_saved_folder_are_read(tmp_path: Path) -> None:
     assert [piece.file for piece in found if isinstance(piece, Document)] == ["birds[train]", "birds[test]"]
 
 
+def test_an_empty_split_of_several_is_passed_over(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "both", train=["a"], test=[])
+    assert texts(list(read_dataset(folder, Options()))) == ["a"]
+
+
 def test_a_named_split_of_a_saved_folder_is_read_alone(tmp_path: Path) -> None:
     folder = saved(tmp_path / "birds", train=["a", "b"], test=["c"])
     assert texts(list(read_dataset(f"{folder}[test]", OPTIONS))) == ["c"]

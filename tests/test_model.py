@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from blasphemer.config import load_settings
 from blasphemer.dataset_processor import prompt_ids
 from blasphemer.errors import ModelError, TooLong
+from blasphemer.finetuner import _given
 from blasphemer.model import LanguageModel, load_model, model_path
-from blasphemer.records import Message
+from blasphemer.records import Message, StudyItem, exchange
+from tests.tiny import TEMPLATE
 
 PROMPTS = ["Where does the heron stand?", "Who waits?", "What does the heron wait for, and where, and for how long?"]
 
@@ -157,3 +161,16 @@ def test_a_reply_is_heard_piece_by_piece_and_remembers(tiny: LanguageModel) -> N
     full = [Message(role="user", content="heron " * 600)]
     with pytest.raises(TooLong, match="no longer fits"):
         tiny.reply(full, heard.append)
+
+
+def test_a_system_turn_goes_before_the_request_where_the_template_has_none(tiny: LanguageModel) -> None:
+    turns = (Message(role="system", content="Be brief."), *exchange("Who?", "Ann."))
+    item = StudyItem("a#1", "instruction", "documents", messages=turns)
+    assert [one.messages for one in _given([item], [], tiny, 400)] == [turns]
+    other = replace(tiny)
+    other.tokenizer = copy.deepcopy(tiny.tokenizer)
+    other.tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
+    )
+    (given,) = _given([item], [], other, 400)
+    assert given.messages == exchange("Be brief.\n\nWho?", "Ann.")

@@ -325,3 +325,21 @@ def test_the_row_limit_is_told_where_there_are_more() -> None:
     assert texts({"text": "a"}, {"text": "b"}, {"text": "c"}, row_limit=2) == ["a\n\nb"]
     assert news({"text": "a"}, {"text": "b"}, {"text": "c"}, row_limit=2).note == "only the first 2 rows (row_limit)"
     assert len(composed({"text": "a"}, {"text": "b"}, row_limit=2)) == 1
+
+
+def test_numbers_are_answers_too() -> None:
+    assert chats({"question": "How many?", "answer": 42}) == [(("user", "How many?"), ("assistant", "42"))]
+
+
+def test_columns_that_turn_up_late_are_read_as_records_and_else_counted() -> None:
+    """Pitfall 23"""
+    early, late = [{"a": "one", "b": "two"}] * 40, [{"c": "three"}]
+    assert "c: three" in texts(*early, *late)[0]
+    pairs = [{"question": "Who?", "answer": "Ann."}] * 40
+    told = news(*pairs, {"question": "Who?", "answer": "Ann.", "story": "A long one."})
+    assert (told.note, told.removed) == ("1 value in the late column story", len("A long one."))
+
+
+def test_all_that_a_skipped_row_says_counts_as_lost() -> None:
+    pairs = [{"question": "Who?", "answer": "Ann."}] * 40
+    assert news(*pairs, {"question": "Who else?", "answer": None}).removed == len("Who else?")

@@ -17,7 +17,7 @@ from blasphemer.facts import Fact, find_facts
 from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
-from blasphemer.records import Conduct, ExamQuestion, Marks, Passage, Plan, Source, StudyItem
+from blasphemer.records import Conduct, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem
 from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
 from blasphemer.study import write_study
 from blasphemer.wordings import borrow, find_wordings, swap_names
@@ -162,6 +162,8 @@ def _given(
 
     Those that the exam asks about name a source that only they teach, so that none of them is held out.
     """
+    if not model.takes_system:
+        conversations = [_without_system(item) for item in conversations]
     kept = [item for item in conversations if len(encode([item], model.tokenizer, sys.maxsize)[0].ids) <= longest]
     if len(kept) < len(conversations):
         console.warn(
@@ -170,6 +172,15 @@ def _given(
         )
     asked = {question.passage for question in questions}
     return [replace(item, sources=(Source(item.id, 0, 0),)) if item.id in asked else item for item in kept]
+
+
+def _without_system(item: StudyItem) -> StudyItem:
+    """A conversation for a model whose template has no system turn: what it said stands before the first request."""
+    first, *others = item.messages
+    if first["role"] != "system":
+        return item
+    request = Message(role="user", content=f"{first['content']}\n\n{others[0]['content']}")
+    return replace(item, messages=(request, *others[1:]))
 
 
 def _exam(

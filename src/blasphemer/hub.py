@@ -109,6 +109,8 @@ def read_dataset(source: str, options: Options) -> Iterator[Piece]:
                 f"split {wanted[0]} read, not {', '.join(name for name in splits if name not in wanted)}"
             )
         for split in wanted:
+            if place.split is None and len(wanted) > 1 and splits[split].size() == 0:
+                continue  # an empty split of several
             rows = _rows(place, splits, split)
             yield from compose(rows, place.label(split), options, records=False, losses=losses)
             losses = Losses()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
@@ -98,6 +99,15 @@ class LanguageModel:
     def ruler(self) -> Ruler:
         """What measures texts in this model's tokens."""
         return Ruler(self.tokenizer.backend_tokenizer.to_str())
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Does the chat template know what to do with a system turn?"""
+        try:
+            self.prompt_rows(["?"], "?")
+        except TemplateError:
+            return False
+        return True
 
     def count(self, text: str) -> int:
         return self.ruler.count(text)

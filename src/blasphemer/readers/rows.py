@@ -33,11 +33,13 @@ KNOWN_COLUMNS = frozenset(name for name in (*CHATS, *chain(*PAIRS), *SYSTEM, *TE
 
 @dataclass(frozen=True)
 class _Shape:
-    """How rows are read: `read` gives a text, or the turns of a chat; of these, all answers are learnt, or the last."""
+    """How rows are read: `read` gives a text, or the turns of a chat; of these, all answers are learnt, or the last.
+    `reads_all` says that columns which turn up late are read too."""
 
     columns: tuple[str, ...]
     read: Callable[[Row, Losses], str | list[Message]]
     last_answer_only: bool = False
+    reads_all: bool = False
 
 
 def compose(
@@ -63,7 +65,8 @@ def compose(
     unread = [name for name in _columns(sample) if name not in shape.columns]
     if unread and not options.columns:
         losses.remarks.append(f"columns not read: {_listed(unread)}")
-    readings = _readings(_first(chain(sample, coming), options.row_limit, losses), shape, losses)
+    known = None if shape.reads_all else set(_columns(sample))
+    readings = _readings(_first(chain(sample, coming), options.row_limit, losses), shape, known, losses)
     empty = True
     for piece in _pieces(readings, file, encoding, shape.last_answer_only):
         empty = False
@@ -84,13 +87,16 @@ def _first(rows: Iterable[Row], limit: int | None, losses: Losses) -> Iterator[t
 
 
 def _readings(
-    rows: Iterable[tuple[int, Row]], shape: _Shape, losses: Losses
+    rows: Iterable[tuple[int, Row]], shape: _Shape, known: set[str] | None, losses: Losses
 ) -> Iterator[tuple[int, str | list[Message]]]:
+    """What each row says. Columns that were not `known` when the shape was chosen are counted as lost."""
     for number, row in rows:
+        for late in row.keys() - known if known is not None else ():
+            losses.add(f"value{{s}} in the late column {late}", length(row[late]))
         try:
             reading = shape.read(row, losses)
         except Skipped as reason:
-            losses.add(str(reason), sum(length(row.get(name)) for name in shape.columns))
+            losses.add(str(reason), sum(map(length, row.values())))
         except RecursionError:
             losses.add("row{s} nested too deeply", sum(map(length, row.values())))
         else:
@@ -140,7 +146,7 @@ def _find_shape(sample: Sequence[Row], chosen: Sequence[str], records: bool) -> 
     shape = _chat_shape(sample, columns) or _pair_shape(sample, columns) or _text_shape(sample, columns, records)
     if shape is None and not records:
         raise Unreadable(f"none of its columns is known: {_listed(columns)}. Choose with --columns")
-    return shape or _record_shape(columns)
+    return shape or _Shape(columns, lambda row, losses: _record(row, tuple(row), losses), reads_all=True)
 
 
 def _chosen_shape(sample: Sequence[Row], columns: tuple[str, ...]) -> _Shape:
@@ -205,6 +211,8 @@ def _system_column(named: Mapping[str, str]) -> str | None:
 
 
 def _is_said(value: Any) -> bool:
+    if isinstance(value, (int, float)):
+        return value == value  # noqa: PLR0124 - NaN does not
     return (isinstance(value, str) and bool(value.strip())) or (isinstance(value, (list, Mapping)) and bool(value))
 
 
