@@ -44,7 +44,7 @@ TEXTS = st.one_of(
     st.text(max_size=400),
     st.tuples(st.lists(PIECES, max_size=30).map("".join), st.text(max_size=100)).map("".join),
 )
-slow = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slow = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def cut(text: str, size: int, overlap: int, markdown: bool, ruler: Ruler) -> list[Passage]:

@@ -270,11 +270,11 @@ def test_interrupted_training_keeps_a_checkpoint_and_says_how_to_go_on(
 
 
 def test_interrupted_reading_leaves_no_process_behind_and_says_how_to_go_on(tiny_folder: Path, tmp_path: Path) -> None:
-    documents, cache = tmp_path / "many", tmp_path / "cache"
+    documents, cache = tmp_path / "many", tmp_path / "cache" / "passages"
     documents.mkdir()
     for number in range(400):
         (documents / f"{number}.txt").write_text(f"Birch {number} stands by the river. " * 2000, encoding="utf-8")
-    process = start(command(tiny_folder, documents, tmp_path / "out", "--cache-dir", str(cache), "--yes"))
+    process = start(command(tiny_folder, documents, tmp_path / "out", "--cache-dir", str(cache.parent), "--yes"))
     while not cache.exists() or len(list(cache.iterdir())) < 10:
         assert process.poll() is None, process.communicate()[1].decode()
         time.sleep(0.1)
