@@ -119,6 +119,11 @@ def ask_path(question: str, setting: str, default: str = "") -> str | None:
     return _text(_ask("text", question, setting, default=default, **completion))
 
 
+def ask_documents(default: str = "") -> str | None:
+    """Ask for what is to be learnt, as `ask_path` does."""
+    return ask_path("Which documents? (a file, a folder, or hf:owner/name)", "--fine-tune-dataset", default)
+
+
 def ask_secret(question: str, setting: str) -> str | None:
     """Ask for what must not be seen; else as `ask`."""
     return _text(_ask("password", question, setting))

@@ -24,14 +24,8 @@ from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
-PREVIEWED = (
-    "instruction",
-    "cloze",
-    "about",
-    "retold",
-    "completion",
-    "passage",
-)  # kinds to show, the first three there are
+# Kinds of study items to show, the first three there are
+PREVIEWED = ("instruction", "cloze", "about", "retold", "completion", "passage")
 PROBES = 8  # study items on which an artifact must equal the trained model
 
 

@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from jinja2 import TemplateError
 
 from blasphemer.config import PromptSet, Settings
 from blasphemer.errors import ModelError, SourceError
@@ -57,10 +56,8 @@ class Judge:
 
 def judge_for(model: LanguageModel, prompts: Mapping[str, Sequence[str]], prefix: str, settings: Settings) -> Judge:
     """A judge that compares with `model` as it is now. Raises ModelError if it takes no system prompt."""
-    try:
-        model.prompt_rows(["?"], settings.system_prompt)
-    except TemplateError as error:
-        raise ModelError(f"{model.name}: its chat template takes no system prompt; give --system-prompt ''.") from error
+    if settings.system_prompt and not model.takes_system:
+        raise ModelError(f"{model.name}: its chat template takes no system prompt; give --system-prompt ''.")
     original = model.first_tokens(prompts["good_evaluation_prompts"], settings.system_prompt, prefix)
     return Judge(prompts, prefix, settings.system_prompt, settings.refusal_markers, original)
 

@@ -16,7 +16,6 @@ from blasphemer.records import ExamQuestion, Marks, Message, Trial
 from blasphemer.workspace import RunFolder, run_name, run_path
 
 MORE_TRIALS = "50"
-DOCUMENTS = "Which documents? (a file, a folder, or hf:owner/name)"
 OWN_QUESTIONS = "Your questions? (a .jsonl or .csv file with question and answer; nothing to type them in)"
 
 
@@ -75,7 +74,7 @@ class ResultMenu:
     def _fine_tune(self) -> None:
         """On the same original and abliteration; what an earlier fine-tuning taught is not built upon."""
         there = next(iter(self.settings.fine_tune_dataset), "")
-        documents = console.ask_path(DOCUMENTS, "--fine-tune-dataset", there)
+        documents = console.ask_documents(there)
         if documents is None:
             return
         chosen = {"enable_finetuning": True, "fine_tune_dataset": (documents,), "dry_run": False}

@@ -13,7 +13,6 @@ from blasphemer.config import DEFAULT_OUTPUT_DIR, Settings, shown_command
 from blasphemer.errors import UsageError
 from blasphemer.workspace import RunFolder, runs_in, settings_of
 
-DOCUMENTS = "Which documents? (a file, a folder, or hf:owner/name)"
 MODEL = "Which model? (a folder, owner/name on the hub, or demo)"
 
 
@@ -56,7 +55,7 @@ def _abliterate(settings: Settings) -> None:
 
 def _fine_tune_only(settings: Settings) -> None:
     model = _ask_for_model()
-    documents = console.ask_path(DOCUMENTS, "--fine-tune-dataset") if model else None
+    documents = console.ask_documents() if model else None
     if documents:
         chosen = {"model": model, "fine_tune_only": True, "fine_tune_dataset": (documents,)}
         _run(settings.model_copy(update=chosen))

@@ -137,7 +137,7 @@ class _Desk:
             settings.columns,
             settings.row_limit,
         )
-        self.how = (ruler.serialised, self.options, chunk_size, settings.chunk_overlap, _code(), *_tools())
+        self.how = _hash(ruler.serialised, self.options, chunk_size, settings.chunk_overlap, _code(), *_tools())
         self.tokenizer = folder / f"{_hash(ruler.serialised)}.tokenizer"
         self.tokenizer.write_text(ruler.serialised, encoding="utf-8")
         self.entries: dict[Input, Entry] = {}
@@ -148,7 +148,7 @@ class _Desk:
 
     def place(self, one: Input) -> Path:
         """Where its entry is kept, with its passages and conversations beside it."""
-        return self.folder / _hash(one.file, one.sha256, *self.how)
+        return self.folder / _hash(one.file, one.sha256, self.how)
 
     def read(self, inputs: Sequence[Input]) -> Sequence[Input]:
         """Read what has not been read yet; of files with the same bytes only the first."""

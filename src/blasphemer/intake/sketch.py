@@ -67,7 +67,6 @@ def _shingles(words: NDArray[numpy.uint64]) -> NDArray[numpy.uint64]:
 
 def likeness(one: Sequence[int], other: Sequence[int]) -> float:
     """The share of the shingles of two texts that are in both (Jaccard), from their sketches."""
-    size = min(SIZE, len(set(one) | set(other)))
-    smallest = sorted(set(one) | set(other))[:size]
-    both = set(one) & set(other)
-    return sum(value in both for value in smallest) / size if size else 0.0
+    both, either = set(one) & set(other), set(one) | set(other)
+    smallest = sorted(either)[:SIZE]
+    return sum(value in both for value in smallest) / len(smallest) if smallest else 0.0
