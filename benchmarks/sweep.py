@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from blasphemer import exam, lora_trainer, retention
+from blasphemer import exam, grading, lora_trainer, retention
 from blasphemer.config import load_settings
 from blasphemer.dataset_processor import encode, mix_replay, split_validation
+from blasphemer.leaks import without_leaks
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import plan_training
 from blasphemer.quiet import quiet_libraries
@@ -34,11 +35,11 @@ def main() -> None:
     written, borrowed, recalled = (
         from_jsonl(StudyItem, text_of(chosen.run / name)) for name in ("study.jsonl", "borrowed.jsonl", "replay.jsonl")
     )
-    study, _ = exam.without_leaks(written, questions, passages)
+    study, _ = without_leaks(written, questions, passages)
     examples = encode(
         split_validation(study, settings.validation_split, settings.seed)[0], model.tokenizer, model.context
     )
-    asked, _ = exam.without_leaks([] if chosen.no_borrowed else borrowed, questions, passages)
+    asked, _ = without_leaks([] if chosen.no_borrowed else borrowed, questions, passages)
     replay = encode(retention.divide(recalled, settings.seed)[0], model.tokenizer, model.context)
     plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +58,7 @@ def text_of(file: Path) -> str:
 
 
 def share(model: LanguageModel, questions: Sequence[ExamQuestion]) -> str:
-    marks = exam.grade(questions, model.answer([question.question for question in questions]))
+    marks = grading.grade(questions, model.answer([question.question for question in questions]))
     return f"{marks.correct / len(questions):.1%}"
 
 

@@ -14,7 +14,19 @@ ROOT = Path(__file__).parents[1] / "src" / "blasphemer"
 FLOORS = (
     {"errors", "records", "language"},
     {"config", "console", "workspace", "tokens"},
-    {"readers", "facts", "dataset_processor", "study", "exam", "retention", "wordings", "plan", "report"},
+    {
+        "readers",
+        "facts",
+        "dataset_processor",
+        "study",
+        "exam",
+        "leaks",
+        "grading",
+        "retention",
+        "wordings",
+        "plan",
+        "report",
+    },
     {"quiet", "hub", "model", "refusals", "abliteration", "lora_trainer", "export", "benchmark"},
     {"intake"},
     {"finetuner"},
@@ -23,7 +35,7 @@ FLOORS = (
     {"main"},
     {"__main__"},
 )
-PURE = set().union(*FLOORS[:3]) | {"start_menu", "main"}
+PURE = set().union(*FLOORS[:4]) | {"start_menu", "main"}
 HEAVY = {
     "torch",
     "transformers",

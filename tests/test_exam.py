@@ -10,25 +10,20 @@ from pathlib import Path
 import pytest
 
 from blasphemer.errors import SourceError
-from blasphemer.exam import (
-    answers_as_passages,
+from blasphemer.exam import answers_as_passages, fingerprint, hold_out, open_book, read_exam_file, write_exam
+from blasphemer.facts import find_facts
+from blasphemer.grading import (
     contains,
-    fingerprint,
     grade,
     grade_retention,
-    hold_out,
     is_significant_gain,
     is_significant_loss,
     mcnemar,
-    open_book,
     rate,
-    read_exam_file,
     token_f1,
-    without_leaks,
-    write_exam,
 )
-from blasphemer.facts import find_facts
 from blasphemer.language import normalise
+from blasphemer.leaks import without_leaks
 from blasphemer.records import ExamQuestion, Marks, Message, Passage, StudyItem, exchange
 
 TEXT = (
@@ -208,6 +203,33 @@ def test_what_the_documents_say_may_be_learnt_though_a_question_quotes_it() -> N
 
 def test_an_answer_is_not_taken_for_a_question() -> None:
     assert not leaks(chat("Tell me about the ferryman.", answer=LONG), f"{LONG}?")
+
+
+INSTRUCTION = "Classify the mood of this line as good or bad, in a word:"
+
+
+def labelled(number: int) -> StudyItem:
+    return StudyItem(f"l-{number}", "instruction", "documents", messages=exchange(*LABELLED[number]))
+
+
+LABELLED = [(f"{INSTRUCTION} {line}", mood) for line, mood in (
+    ("the rain came early", "Bad."), ("the bread was warm", "Good."), ("the boat sank", "Bad."),
+    ("the bells rang", "Good."), ("a kind word was said", "Good."), ("nobody came to supper", "Bad."),
+)]  # fmt: skip
+
+
+def test_an_instruction_that_many_requests_share_is_no_leak() -> None:
+    questions = [asked(*LABELLED[0]), asked(*LABELLED[1])]
+    kept, dropped = without_leaks([labelled(number) for number in range(6)], questions, [])
+    assert [item.id for item in kept] == ["l-2", "l-3", "l-4", "l-5"]
+    assert [item.id for item in dropped] == ["l-0", "l-1"]
+
+
+def test_the_part_that_is_not_shared_still_counts() -> None:
+    long = "the miller of Brackwater sold his grey horse to the ferryman at noon"
+    questions = [asked(f"{INSTRUCTION} {long}", "Good."), asked(*LABELLED[0])]
+    assert without_leaks([chat(f"Tell me whether {long}?")], questions, [])[1]
+    assert without_leaks([chat(f"{INSTRUCTION} {long} or so")], questions, [])[1]
 
 
 # --- grading ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from blasphemer import exam
+from blasphemer import exam, grading
 from blasphemer.config import load_settings
 from blasphemer.main import main
 from blasphemer.model import load_model, model_path
@@ -71,7 +71,7 @@ def rate_of(weights: Any, folder: Path) -> int:
     demo = load_model(load_settings(["demo"]))
     model = replace(demo, weights=weights)
     questions = records(ExamQuestion, folder / "exam.jsonl")
-    return exam.grade(questions, model.answer([question.question for question in questions])).correct
+    return grading.grade(questions, model.answer([question.question for question in questions])).correct
 
 
 def test_merged_loads_plainly_and_adapter_with_peft_and_both_score_the_same(demo_run: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from blasphemer.exam import without_leaks, write_exam
+from blasphemer.exam import write_exam
 from blasphemer.facts import find_facts
+from blasphemer.leaks import without_leaks
 from blasphemer.records import Passage, StudyItem
 from blasphemer.study import spoken, write_study
 

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from blasphemer import abliteration, console, exam, export, lora_trainer, report, retention
+from blasphemer import abliteration, console, exam, export, grading, lora_trainer, report, retention
 from blasphemer.config import Settings
 from blasphemer.dataset_processor import encode, mix_replay, show_learnt, split_validation
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.intake import find_inputs, read_inputs
+from blasphemer.leaks import without_leaks
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
 from blasphemer.records import Conduct, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem
@@ -55,7 +56,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         freeze(run, "exam", exam.fingerprint(questions))
         written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
         given = _given(conversations, questions, model, longest)
-        study, leaks = exam.without_leaks([*written, *given], questions, passages)
+        study, leaks = without_leaks([*written, *given], questions, passages)
         _require_study(study, len(leaks))
         lessons, held_out = split_validation(study, settings.validation_split, settings.seed)
 
@@ -78,7 +79,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, plan, judge, settings))
         rehearsed, remembered = retention.divide(recalled, settings.seed)
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, facts, model, settings))
-        borrowed, repeats = exam.without_leaks(borrowed, questions, passages)
+        borrowed, repeats = without_leaks(borrowed, questions, passages)
         before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
         open_book = _sit(run, "open_book", exam.open_book(questions, passages), model)
 
@@ -169,7 +170,7 @@ def _given(
 
 
 def _without_system(item: StudyItem) -> StudyItem:
-    """A conversation for a model whose template has no system turn: what it said stands before the first request."""
+    """The conversation without a system turn of its own: what it said stands before the first request."""
     first, *others = item.messages
     if first["role"] != "system":
         return item
@@ -186,7 +187,7 @@ def _exam(
     answered = find_facts(exam.answers_as_passages(conversations))
     if questions := exam.write_exam([*facts, *answered], settings.exam_questions):
         return questions
-    if questions := exam.hold_out(conversations, settings.exam_questions, settings.seed):
+    if questions := exam.hold_out(list(map(_without_system, conversations)), settings.exam_questions, settings.seed):
         console.warn("The answers in the documents are no sentences: the exam asks questions that are not trained on.")
         return questions
     raise SourceError(
@@ -281,7 +282,7 @@ def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: La
 
     def sit() -> list[Marks]:
         if name.startswith("retention"):
-            return [exam.grade_retention(questions, model.answer(prompts, f"exam ({name})", retention.LONG))]
-        return [exam.grade(questions, model.answer(prompts, f"exam ({name})"))]
+            return [grading.grade_retention(questions, model.answer(prompts, f"exam ({name})", retention.LONG))]
+        return [grading.grade(questions, model.answer(prompts, f"exam ({name})"))]
 
     return run.records(f"marks/{name}.jsonl", Marks, sit)[0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blasphemer import console
-from blasphemer.exam import is_significant_gain, is_significant_loss, mcnemar, rate
+from blasphemer.grading import is_significant_gain, is_significant_loss, mcnemar, rate
 from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
 
 MOST_FILES, MOST_QUESTIONS = 30, 40  # that are shown one by one

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from blasphemer import abliteration, benchmark, console, exam, export, report
+from blasphemer import abliteration, benchmark, console, exam, export, grading, report
 from blasphemer.config import Settings
 from blasphemer.errors import UsageError
 from blasphemer.finetuner import abliterate, fine_tune
@@ -185,7 +185,7 @@ def examine_only(settings: Settings) -> int:
 
 
 def _marks(name: str, model: LanguageModel, questions: Sequence[ExamQuestion]) -> Marks:
-    return exam.grade(questions, model.answer([one.question for one in questions], f"exam ({name})"))
+    return grading.grade(questions, model.answer([one.question for one in questions], f"exam ({name})"))
 
 
 def _typed_questions() -> Iterator[ExamQuestion]:

@@ -10,7 +10,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from blasphemer.exam import LONGEST_EXACT
+from blasphemer.grading import LONGEST_EXACT
 from blasphemer.language import normalise
 from blasphemer.records import ExamQuestion, StudyItem, exchange
 
