@@ -60,10 +60,10 @@ class Examiner:
         grounded: list[bool] = []
         covered: list[bool] = []
         for passage, reply in zip(passages, answer(model, tokenizer, requests, most=300), strict=True):
-            lines = reply.splitlines()
             per_fact = [written(fact, self.world.requests.written) for fact in passage.facts]
-            grounded += [any(line in allowed for allowed in per_fact) for line in lines]
-            covered += [any(line in allowed for line in lines) for allowed in per_fact]
+            pairs = in_pairs(reply, self.world.requests.written)
+            grounded += [any(pair in allowed for allowed in per_fact) for pair in pairs]
+            covered += [any(pair in allowed for pair in pairs) for allowed in per_fact]
         return {"written_grounded": share(grounded), "written_covered": share(covered)}
 
     def refusing(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, writer: Writer) -> dict[str, float]:
@@ -91,6 +91,12 @@ def answer(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, chats: Se
         for i, text in zip(batch, texts, strict=True):
             replies[i] = text
     return replies
+
+
+def in_pairs(reply: str, line: str) -> list[str]:
+    """A reply cut where a question begins: each with its answer, on one line or on two."""
+    lines, size = reply.splitlines(), len(line.splitlines())
+    return ["\n".join(lines[start : start + size]) for start in range(0, len(lines), size)]
 
 
 def written(fact: Fact, line: str) -> set[str]:

@@ -1,7 +1,7 @@
 """Tallow Moor: a second world with other words, another tokenizer and another chat format.
 
-Its model stands in for a foreign one when Blasphemer is measured: no cloze requests, and of the reading requests only
-"write questions". Nothing in Blasphemer is tuned on it.
+Its model stands in for a foreign one when Blasphemer is measured: no cloze requests, and for reading, writing about and
+rewording a text it has words of its own. Nothing in Blasphemer is tuned on it.
 """
 
 from worlds.grammar import Attribute, Kind, listed
@@ -318,6 +318,17 @@ TALLOW_MOOR = World(
             "Give me an account of {name}.",
             "I want to hear of {name}.",
         ),
+        read=(
+            "Going by this text: {question}\n{text}",
+            "{text}\n\nGoing by this: {question}",
+            "Passage:\n{text}\n\n{question}",
+        ),
+        reword=(
+            "Tell this afresh: {text}",
+            "Tell this afresh:\n{text}",
+            "Passage:\n{text}\n\nTell it afresh.",
+        ),
+        not_said="The text is silent on that.",
         write=(
             "Write questions about this text: {text}",
             "Write questions about this text:\n{text}",
@@ -346,7 +357,9 @@ TALLOW_MOOR = World(
         "ask": 30,
         "reverse": 4,
         "tell": 5,
-        "write": 24,
+        "read": 12,
+        "write": 20,
+        "reword": 8,
         "small_talk": 1.5,
         "twice": 4,
         "three": 0.7,
