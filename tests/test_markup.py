@@ -136,6 +136,14 @@ def test_a_merged_cell_is_written_once_and_the_others_keep_their_columns() -> No
     assert found(html, page) == "| a | b |  |\n|  | c | d |"
 
 
+def test_columns_in_which_nothing_stands_are_left_out() -> None:
+    """Reports merge cells to set figures apart: | Assets |  |  | $ | 7 |  | and so on grew the text by a half."""
+    head = "<tr><th colspan=3>Assets<th colspan=4>2023<th>"
+    rows = "<tr><td colspan=3>Cash<td>$<td>7<td><td><td>" + "<tr><td colspan=3>Land<td>$<td>9<td><td><td>"
+    expected = "| Assets | 2023 |  |\n|---|---|---|\n| Cash | $ | 7 |\n| Land | $ | 9 |"
+    assert found(html, f"<table>{head}{rows}</table>") == expected
+
+
 def test_a_table_that_lays_out_a_page_is_read_as_blocks() -> None:
     assert (
         found(html, "<table><tr><td><h1>Herons</h1><p>One.<p>Two.<td>Side</table>")
@@ -230,6 +238,7 @@ def test_a_page_for_scripts_only_is_unreadable() -> None:
 
 
 def test_a_page_nested_a_hundred_thousand_deep_is_read() -> None:
+    """Of "<b>", which is forgotten to be closed. Blocks so deep take minutes: they are given up, see test_intake."""
     assert found(html, "<b>" * 100_000 + "deep") == "deep"
 
 
@@ -238,7 +247,7 @@ def test_lists_nested_thousands_deep_are_not_indented_without_end() -> None:
 
 
 def test_a_thousand_columns_that_a_cell_claims_are_not_written() -> None:
-    assert len(found(html, "<table>" + "<tr><td colspan=1000 rowspan=65000>a<td>b" * 50 + "</table>")) < 300_000
+    assert len(found(html, "<table>" + "<tr><td colspan=1000 rowspan=65000>a<td>b" * 50 + "</table>")) < 10_000
 
 
 # --- DOCX ------------------------------------------------------------------------------------------------------------

@@ -82,8 +82,9 @@ class Markdown:
             self._add(tidied, tight=False)
 
     def table(self, rows: Iterable[Sequence[Cell]], headed: bool = False) -> None:
-        """Rows; `headed` says that the first one names the columns. Cells that are merged are written once."""
-        filled = [row for row in _grid(rows) if any(row)]
+        """Rows; `headed` says that the first one names the columns. Cells that are merged are written once, rows and
+        columns in which nothing is are left out."""
+        filled = _without_empty_columns([row for row in _grid(rows) if any(row)])
         lines = [f"| {' | '.join(row)} |" for row in filled]
         if headed and lines:
             lines.insert(1, f"|{'---|' * len(filled[0])}")
@@ -173,3 +174,9 @@ def _grid(rows: Iterable[Sequence[Cell]]) -> list[list[str]]:
         covered = {column: left - 1 for column, left in covered.items() if left > 1}
         grid.append(line)
     return grid
+
+
+def _without_empty_columns(rows: Sequence[list[str]]) -> list[list[str]]:
+    """Pages merge cells to set figures apart: what nothing stands in would outgrow the text."""
+    filled = {column for row in rows for column, text in enumerate(row) if text}
+    return [[text for column, text in enumerate(row) if column in filled] for row in rows]
