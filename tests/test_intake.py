@@ -108,6 +108,14 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_others_are_read(docs: Pa
     assert time.monotonic() - started < 60
 
 
+def test_a_page_that_its_parser_takes_minutes_over_is_given_up(docs: Path, run: Path) -> None:
+    """Within native code, which nothing but the end of its process stops."""
+    (docs / "deep.html").write_text("<ul><li>" * 100_000 + "deep", encoding="utf-8")
+    found = fates(intake(docs, run, "--file-timeout", "3"))
+    assert found["deep.html"] == ("skipped", "took longer than 3 s to read (--file-timeout allows more)")
+    assert found["a.txt"] == ("used", "")
+
+
 def test_a_reader_that_dies_takes_no_other_file_with_it(docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash of native code ends the process that reads: here a folder without room for the entry does."""
     (docs / "b.md").write_text("# Short\n\nA text.", encoding="utf-8")
