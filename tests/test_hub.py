@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -20,6 +21,7 @@ from blasphemer.errors import SourceError
 from blasphemer.hub import fingerprint, is_dataset, read_dataset
 from blasphemer.readers.options import Options, Piece
 from blasphemer.records import Document, StudyItem
+from tests.test_intake import fates, intake, passages
 
 OPTIONS = Options()
 
@@ -107,9 +109,10 @@ def test_a_folder_of_documents_is_none(tmp_path: Path) -> None:
 
 
 def test_all_splits_of_a_saved_folder_are_read(tmp_path: Path) -> None:
-    found = list(read_dataset(saved(tmp_path / "birds", train=["a", "b"], test=["c"]), OPTIONS))
+    folder = saved(tmp_path / "birds", train=["a", "b"], test=["c"])
+    found = list(read_dataset(folder, OPTIONS))
     assert texts(found) == ["a\n\nb", "c"]
-    assert [piece.file for piece in found if isinstance(piece, Document)] == ["birds[train]", "birds[test]"]
+    assert [piece.file for piece in found if isinstance(piece, Document)] == [f"{folder}[train]", f"{folder}[test]"]
 
 
 def test_an_empty_split_of_several_is_passed_over(tmp_path: Path) -> None:
@@ -127,7 +130,35 @@ def test_a_saved_folder_without_splits_is_read(tmp_path: Path) -> None:
     (found,) = read_dataset(str(tmp_path / "one"), OPTIONS)
     assert isinstance(found, StudyItem)
     assert [turn["content"] for turn in found.messages] == ["q", "a"]
-    assert found.id == "one[train]#1"
+    assert found.id == f"{tmp_path}/one[train]#1"
+
+
+def test_conversations_of_two_folders_of_one_name_have_ids_of_their_own(tmp_path: Path) -> None:
+    """Both were data[train]#1."""
+    ids = set()
+    for folder in (tmp_path / "x" / "data", tmp_path / "y" / "data"):
+        Dataset.from_dict({"question": ["q"], "answer": ["a"]}).save_to_disk(str(folder))
+        ids |= {piece.id for piece in read_dataset(str(folder), OPTIONS) if isinstance(piece, StudyItem)}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("hf:owner/name", "hf:owner/name[train]"),
+        ("owner/name@main", "hf:owner/name@main[train]"),
+        ("owner/name@main:one[train[:1]]", "hf:owner/name@main:one[train[:1]]"),
+    ],
+)
+def test_revisions_of_a_dataset_on_the_hub_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, source: str, expected: str
+) -> None:
+    rows = Dataset.from_dict({"text": ["a", "b"]}).to_iterable_dataset()
+    builder = SimpleNamespace(info=SimpleNamespace(splits=None), as_streaming_dataset=lambda: {"train": rows})
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *_, **__: builder)
+    (found,) = read_dataset(source, OPTIONS)
+    assert isinstance(found, Document)
+    assert found.file == expected
 
 
 def test_a_damaged_saved_folder_is_one_line(tmp_path: Path) -> None:
@@ -157,6 +188,36 @@ def test_what_was_filtered_out_before_saving_stays_out(tmp_path: Path) -> None:
     kept.save_to_disk(str(tmp_path / "some"))
     assert texts(list(read_dataset(str(tmp_path / "some"), OPTIONS))) == ["a\n\nc"]
     assert texts(list(read_dataset(f"{tmp_path / 'some'}[train[-1:]]", OPTIONS))) == ["c"]
+
+
+# --- Saved folders among documents ---
+
+
+def test_a_saved_folder_among_documents_is_read_as_another_file_of_rows(tmp_path: Path) -> None:
+    """Pitfall 23 again: its dataset_info.json and state.json were studied, and its rows were not."""
+    saved(tmp_path / "docs" / "sub" / "birds", train=["The heron waits."], test=["The stork flies."], empty=[])
+    Dataset.from_dict({"premise": ["p"], "verdict": ["v"]}).save_to_disk(str(tmp_path / "docs" / "claims"))
+    (tmp_path / "docs" / "notes.txt").write_text("The owl sleeps.", encoding="utf-8")
+    found = fates(intake(tmp_path / "docs", tmp_path / "run"))
+    assert found == dict.fromkeys(["claims", "notes.txt", "sub/birds"], ("used", ""))
+    assert {passage.file: passage.text for passage in passages(tmp_path / "run")} == {
+        "claims[train]": "premise: p\nverdict: v",
+        "notes.txt": "The owl sleeps.",
+        "sub/birds[train]": "The heron waits.",
+        "sub/birds[test]": "The stork flies.",
+    }
+
+
+def test_a_damaged_saved_folder_among_documents_costs_only_itself(tmp_path: Path) -> None:
+    saved(tmp_path / "docs" / "birds", train=["a" * 1000])
+    (arrow,) = (tmp_path / "docs" / "birds" / "train").glob("*.arrow")
+    arrow.write_bytes(arrow.read_bytes()[:100])
+    Dataset.from_dict({"text": ["a"]}).save_to_disk(str(tmp_path / "docs" / "claims"))
+    (tmp_path / "docs" / "claims" / "state.json").write_text("{", encoding="utf-8")
+    (tmp_path / "docs" / "notes.txt").write_text("The owl sleeps.", encoding="utf-8")
+    found = fates(intake(tmp_path / "docs", tmp_path / "run"))
+    assert [status for status, _ in found.values()] == ["skipped", "skipped", "used"]
+    assert all(reason.startswith("damaged dataset (") for status, reason in found.values() if status == "skipped")
 
 
 # --- Splits and slices, as they stream in ---
@@ -220,7 +281,7 @@ def test_a_configuration_is_chosen_by_name(tmp_path: Path) -> None:
     source = repository(tmp_path / "data", TWO_CONFIGS, train=numbered(1), test=[{"text": "the second"}])
     found = list(read_dataset(f"{source}:two", OPTIONS))
     assert texts(found) == ["the second"]
-    assert [piece.file for piece in found if isinstance(piece, Document)] == ["data:two[train]"]
+    assert [piece.file for piece in found if isinstance(piece, Document)] == [f"{tmp_path}/data:two[train]"]
 
 
 # --- Columns ---
@@ -261,10 +322,21 @@ def error_of(source: str) -> str:
     return str(raised.value)
 
 
-def test_an_unreachable_hub_is_one_line_that_says_what_to_do() -> None:
+def test_an_unreachable_hub_is_one_line_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", unreachable)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    assert error_of("hf:owner/name") == (
+        "hf:owner/name: cannot be reached (no route to host). Check the connection, or download it and give the folder."
+    )
+
+
+def test_a_hub_that_is_switched_off_is_not_looked_for_in_the_connection() -> None:
     told = error_of("hf:owner/name")
     assert told.startswith("hf:owner/name: cannot be reached")
-    assert told.endswith("Check the connection, or download it and give the folder.")
+    assert told.endswith("HF_HUB_OFFLINE is set: unset it, or download it and give the folder.")
 
 
 def test_a_bare_name_that_is_nothing_is_first_of_all_no_file() -> None:

@@ -7,7 +7,7 @@
 Code that comes with a dataset is never run: `datasets` has given it up since version 4.
 """
 
-# ruff: noqa: PTH111, PTH113 - what may not be looked at is False to os.path; Path raises
+# ruff: noqa: PTH111 - what may not be looked at is False to os.path; Path raises
 from __future__ import annotations
 
 import hashlib
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from blasphemer.errors import SourceError, Unreadable
-from blasphemer.readers.files import printable
+from blasphemer.readers.files import is_saved, printable
 from blasphemer.readers.options import Options, Piece
 from blasphemer.readers.rows import compose
 from blasphemer.readers.values import Losses, Row
@@ -57,9 +57,10 @@ class _Place:
         return self.name if self.is_local else f"hf://datasets/{self.name}"
 
     def label(self, split: str) -> str:
-        """What its pieces are called."""
-        name = printable(Path(self.name).resolve().name) if self.is_local else self.name
-        return f"{name}{f':{self.config}' if self.config else ''}[{split}]"
+        """What its pieces are called, and those of no other dataset."""
+        name = printable(self.name) if self.is_local else f"{HUB}{self.name}"
+        revision, config = (f"@{self.revision}" if self.revision else ""), (f":{self.config}" if self.config else "")
+        return f"{name}{revision}{config}[{split}]"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def fingerprint(source: str) -> str:
     """What stands for its content: the hub's commit, or the SHA-256 of a folder's files. Raises SourceError."""
     place = _place(source)
     with _plain_errors(place), _quiet():
-        return _sha256_of_files(Path(place.name)) if place.is_local else str(_builder(place).hash)
+        return hash_of_files(Path(place.name)) if place.is_local else str(_builder(place).hash)
 
 
 def read_dataset(source: str, options: Options) -> Iterator[Piece]:
@@ -99,11 +100,11 @@ def read_dataset(source: str, options: Options) -> Iterator[Piece]:
     """
     place, losses = _place(source), Losses()
     with _plain_errors(place), _quiet():
-        is_saved = place.is_local and _is_saved(place.name)
-        splits = _saved_splits(Path(place.name)) if is_saved else _streamed_splits(place, losses)
+        all_splits = place.is_local and is_saved(Path(place.name))
+        splits = _saved_splits(Path(place.name)) if all_splits else _streamed_splits(place, losses)
         if not splits:
             raise SourceError(f"{place.source}: a dataset without rows.")
-        wanted = [place.split] if place.split else list(splits) if is_saved else [_usual(splits)]
+        wanted = [place.split] if place.split else list(splits) if all_splits else [_usual(splits)]
         if not place.split and len(wanted) < len(splits):
             losses.remarks.append(
                 f"split {wanted[0]} read, not {', '.join(name for name in splits if name not in wanted)}"
@@ -114,6 +115,19 @@ def read_dataset(source: str, options: Options) -> Iterator[Piece]:
             rows = _rows(place, splits, split)
             yield from compose(rows, place.label(split), options, records=False, losses=losses)
             losses = Losses()
+
+
+def read_saved(folder: Path, file: str, options: Options) -> Iterator[Piece]:
+    """The pieces of a saved dataset that lies among documents, where it is called `file`: read as another file of rows
+    is, so columns of unknown meaning become records. Raises Unreadable."""
+    from pyarrow import ArrowException
+
+    try:
+        for name, split in _saved_splits(folder).items():
+            if split.size():
+                yield from compose(split.rows(0, None), f"{file}[{name}]", options)
+    except (ArrowException, ValueError, LookupError, TypeError) as error:
+        raise Unreadable(f"damaged dataset ({_one_line(error)})") from error
 
 
 # --- What a source means ---
@@ -152,17 +166,15 @@ def _saved_folder(source: str) -> tuple[str, str | None]:
 
 
 def _is_saved(folder: str) -> bool:
-    """Written by save_to_disk: as one dataset, or as one for each split."""
-    inside = Path(os.path.expanduser(folder))
-    one = os.path.isfile(inside / "dataset_info.json") and os.path.isfile(inside / "state.json")
-    return bool(folder) and (one or os.path.isfile(inside / "dataset_dict.json"))
+    return bool(folder) and is_saved(Path(os.path.expanduser(folder)))
 
 
 def _exists(path: str) -> bool:
     return os.path.lexists(os.path.expanduser(path))
 
 
-def _sha256_of_files(folder: Path) -> str:
+def hash_of_files(folder: Path) -> str:
+    """SHA-256 of what all files in a folder hold, and of their names. Raises OSError."""
     digest = hashlib.sha256()
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         with file.open("rb") as opened:
@@ -309,6 +321,7 @@ def _plain_errors(place: _Place) -> Iterator[None]:
     """All that may go wrong, as one line that says what to do."""
     import httpx
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub import is_offline_mode
     from pyarrow import ArrowException
 
     source = place.source
@@ -322,8 +335,9 @@ def _plain_errors(place: _Place) -> Iterator[None]:
         advice = "Check the name; if it is private or gated, log in with `hf auth login`."
         raise SourceError(f"{source}: no such dataset ({_one_line(error)}). {advice}") from error
     except (ConnectionError, httpx.HTTPError) as error:
-        advice = "Check the connection, or download it and give the folder."
-        raise SourceError(f"{source}: cannot be reached ({_one_line(error)}). {advice}") from error
+        advice = "HF_HUB_OFFLINE is set: unset it" if is_offline_mode() else "Check the connection"
+        problem = f"cannot be reached ({_one_line(error)})"
+        raise SourceError(f"{source}: {problem}. {advice}, or download it and give the folder.") from error
     except (DatasetsError, OSError, ValueError, LookupError, RuntimeError, ImportError, ArrowException) as error:
         raise SourceError(f"{source}: cannot be read as a dataset ({_one_line(error)}).") from error
 

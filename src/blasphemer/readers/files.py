@@ -1,6 +1,6 @@
 """Which files a source means, in a fixed order, and what each is called."""
 
-# ruff: noqa: PTH110, PTH111, PTH112, PTH114 - what may not be looked at is False to os.path; Path raises (until 3.14)
+# ruff: noqa: PTH - what may not be looked at is False to os.path; Path raises (until 3.14)
 from __future__ import annotations
 
 import os
@@ -18,7 +18,8 @@ def find_files(source: str) -> list[Path]:
     """The files of a source, ordered by their path below it; hidden entries and caches are left out.
 
     Links are followed after everything else, so a file is found once, under its own name where it has one. What cannot
-    be read (a broken link, a folder that may not be opened, a device) is listed too: the ledger says why.
+    be read (a broken link, a folder that may not be opened, a device) is listed too: the ledger says why. A folder
+    that `datasets` has saved stands for the files in it.
     Raises SourceError where there is no such file or folder, or no file in it.
     """
     root = Path(os.path.expanduser(source))
@@ -32,6 +33,12 @@ def find_files(source: str) -> list[Path]:
     if not found:
         raise SourceError(f"{printable(source)}: no files in this folder (hidden files and caches are not read).")
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def is_saved(folder: Path) -> bool:
+    """Written by save_to_disk of `datasets`: as one dataset, or as one for each split."""
+    is_one = os.path.isfile(folder / "dataset_info.json") and os.path.isfile(folder / "state.json")
+    return is_one or os.path.isfile(folder / "dataset_dict.json")
 
 
 def printable(path: str) -> str:
@@ -50,7 +57,7 @@ def _walk(root: Path) -> list[Path]:
         if real in seen or (path != root and os.path.islink(path) and _contains(real, root)):
             continue
         seen.add(real)
-        if not os.path.isdir(path):
+        if not os.path.isdir(path) or is_saved(path):
             found.append(path)
             continue
         try:
