@@ -1,6 +1,6 @@
 """Which files a source means, in a fixed order, and what each is called."""
 
-# ruff: noqa: PTH - what may not be looked at is False to os.path; Path raises (until 3.14)
+# ruff: noqa: PTH110, PTH111, PTH112, PTH113, PTH114 - what may not be looked at is False to os.path; Path raises
 from __future__ import annotations
 
 import os
