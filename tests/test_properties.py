@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from itertools import pairwise
 
 import pytest
@@ -84,6 +85,26 @@ def test_code_and_tables_that_fit_are_never_cut(before: str, after: str, size: i
         assert any(block in passage.text for passage in cut(text, size, 0, True, RULERS["bytes"]))
 
 
+@pytest.mark.parametrize("before", range(0, 300, 7))
+def test_the_border_between_two_stretches_parts_no_table_and_no_code(
+    before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blasphemer.dataset_processor.STRETCH", 300)
+    for block in (
+        "| a | 1 |\n| b | 2 |\n| c | 3 |",
+        "```\nfirst = 1\n\nsecond = 2\n```",
+        "- ```\n  one = 1\n\n  two = 2\n  ```",
+    ):
+        text = f"{'Words in a line.' * (before // 16)}{'w' * (before % 16)}\n{block}\n" + "More words.\n" * 50
+        assert any(block in passage.text for passage in cut(text, 100, 0, True, RULERS["bytes"]))
+
+
+def test_code_in_an_item_of_a_list_is_one_block() -> None:
+    code = "```python\n    first = 1\n\n    # no heading\n    ```"
+    text = f"1. Do this:\n\n    {code}\n\n2. Then."
+    assert [text[start:end] for start, end in paragraph_spans(text)] == ["1. Do this:", code, "2. Then."]
+
+
 @given(text=TEXTS)
 @slow
 def test_spans_of_a_text_follow_each_other_and_leave_out_only_white_space(text: str) -> None:
@@ -93,7 +114,7 @@ def test_spans_of_a_text_follow_each_other_and_leave_out_only_white_space(text: 
         assert all(one[1] <= other[0] for one, other in pairwise(spans))
         edges = [0, *(edge for span in spans for edge in span), len(text)]
         assert not "".join(text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)).strip()
-    assert all(text[start:end].lstrip(" ")[0] in "`~" for start, end in fence_spans(text))
+    assert all(re.match("[ *+-]*[`~]", text[start:end]) for start, end in fence_spans(text))
 
 
 @given(data=st.one_of(st.binary(max_size=300), TEXTS.map(lambda text: text.encode("utf-16"))))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.language import (
     HEADING,
+    TABLE_ROW,
     Span,
     fence_spans,
     headings,
@@ -84,17 +85,31 @@ def account(document: Document, passages: Sequence[Passage]) -> LedgerEntry:
 
 def _stretches(text: str) -> Iterator[Span]:
     """A long text in parts that are cut one at a time, so that a book takes no more memory than a chapter. They end
-    between paragraphs where there are any, and not within code."""
+    between paragraphs where there are any, and not within code or a table."""
     fences = fence_spans(text) if len(text) > STRETCH else []
     start = 0
     while len(text) - start > STRETCH:
         late = start + STRETCH // 2
         found = (text.rfind(gap, late, start + STRETCH) for gap in ("\n\n", "\n", " "))
         end = next((end for end in found if end > 0), start + STRETCH)
+        end = _outside_table(text, start, end)
         end = next((fence for fence, after in fences if start < fence < end < after), end)
         yield start, end
         start = end
     yield start, len(text)
+
+
+def _outside_table(text: str, start: int, end: int) -> int:
+    """The end of a stretch, or where the table begins whose rows it would part, unless it begins with the stretch."""
+    cut = end
+    while TABLE_ROW.match(text, cut + 1):
+        line = text.rfind("\n", start, cut)
+        if not TABLE_ROW.match(text, line + 1):
+            return cut
+        if line <= start:
+            return end
+        cut = line
+    return cut
 
 
 class _Sections:

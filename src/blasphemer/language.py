@@ -22,7 +22,7 @@ _ABBREVIATIONS = frozenset(
 _ARTICLES = frozenset({"a", "an", "the"})
 _WIDE_STOPS = "。！？｡"  # of scripts written without spaces: these end a sentence whatever follows
 _STOPS = re.compile(rf"[.!?…।॥؟۔።։{_WIDE_STOPS}][.!?…।॥؟۔።։{_WIDE_STOPS}]*+[\"'”’»)\]」』）]*+")
-_FENCE_LINE = re.compile(r"^ {0,3}(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)$", re.MULTILINE)
+_FENCE_LINE = re.compile(r"^ *(?:[-*+] +)?(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)$", re.MULTILINE)
 _LONGEST_FENCE = 10  # characters that are told apart
 _LAST_WORD = re.compile(r"[(\"'“‘«]*([^\s(\"'“‘«]+)$")  # at the end of what is searched
 _LONGEST_WORD = 32  # characters that are looked back at
@@ -55,7 +55,8 @@ def paragraph_spans(text: str) -> list[Span]:
 
 
 def fence_spans(text: str) -> list[Span]:
-    """Fenced code with its fences (CommonMark's, but one that is never closed is none)."""
+    """Fenced code with its fences (CommonMark's, but one that is never closed is none, and it may be set in as far as
+    the list item that it belongs to, or begin with it)."""
     lines = [(match, match[1][0], min(len(match[1]), _LONGEST_FENCE)) for match in _FENCE_LINE.finditer(text)]
     closing: dict[tuple[str, int], list[Span]] = {}  # by sign and length
     for match, sign, length in lines:
