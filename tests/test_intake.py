@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
+import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,13 +18,16 @@ from benchmarks.corpus.made import paragraph
 from blasphemer.config import Settings, load_settings
 from blasphemer.errors import SourceError
 from blasphemer.intake import find_inputs, read_inputs, worker
-from blasphemer.records import LedgerEntry, Passage, StudyItem, from_jsonl
+from blasphemer.readers import ocr
+from blasphemer.records import LedgerEntry, Passage, StudyItem, from_jsonl, hash_of
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder
+from tests.test_pdf import Drawn
 from tests.tiny import make_tokenizer
 
 RULER = Ruler(make_tokenizer().backend_tokenizer.to_str())
 TEXT = "\n\n".join(paragraph(random.Random(number)) for number in range(12))
+LONG_TEXT = "\n\n".join(paragraph(random.Random(number)) for number in range(60)) + "\n\nThe map was his."
 
 
 def intake(source: Path, run: Path, *flags: str) -> list[LedgerEntry]:
@@ -165,19 +172,16 @@ def test_a_file_that_needs_too_much_memory_is_given_up(tmp_path: Path, monkeypat
     path = tmp_path / "a.txt"
     path.write_text(TEXT, encoding="utf-8")
     monkeypatch.setattr("blasphemer.intake.worker.split_passages", _without_memory)
-    (tmp_path / "tokenizer").write_text(RULER.serialised, encoding="utf-8")
-    task = worker.Task(
-        str(path),
-        "a.txt",
-        _sha256(path),
-        worker.Options(),
-        str(tmp_path / "tokenizer"),
-        200,
-        0,
-        str(tmp_path / "entry"),
-    )
-    assert worker.read(task).ledger.reason == "needs more than 4 GB of memory to be read"
+    assert worker.read(task_of(path)).ledger.reason == "needs more than 4 GB of memory to be read"
     assert worker.load(tmp_path / "entry") is None  # next time there may be more
+
+
+def task_of(path: Path, ocr_languages: str = "") -> worker.Task:
+    """A file that is read in this process; its entry lies beside it."""
+    tokenizer, entry = path.with_name("tokenizer"), path.with_name("entry")
+    tokenizer.write_text(RULER.serialised, encoding="utf-8")
+    options = worker.Options(ocr_languages=ocr_languages)
+    return worker.Task(str(path), path.name, _sha256(path), options, str(tokenizer), 200, 0, str(entry))
 
 
 def _without_memory(*_: object) -> list[Passage]:
@@ -222,6 +226,20 @@ def test_the_same_file_under_another_name_is_read_once(docs: Path, run: Path) ->
     assert {passage.file for passage in passages(run)} == {"a.txt"}
 
 
+def test_a_copy_of_a_file_that_cannot_be_read_is_no_duplicate(docs: Path, run: Path) -> None:
+    for name in ("b.pdf", "c.pdf"):
+        (docs / name).write_bytes(b"%PDF-1.4 no")
+    found = fates(intake(docs, run))
+    assert found["c.pdf"] == found["b.pdf"] == ("skipped", "damaged PDF")
+
+
+def test_a_copy_whose_ending_says_how_to_read_it_is_read(docs: Path, run: Path) -> None:
+    (docs / "b.ipynb").write_text("A note.", encoding="utf-8")
+    (docs / "c.txt").write_text("A note.", encoding="utf-8")
+    found = fates(intake(docs, run))
+    assert (found["b.ipynb"], found["c.txt"]) == (("duplicate", "the same file as c.txt"), ("used", ""))
+
+
 @pytest.mark.parametrize("name", ["b.txt", "b.md", "b.html", "b.jsonl"])
 def test_a_text_in_another_form_is_a_duplicate(docs: Path, run: Path, name: str) -> None:
     """Pitfall 13"""
@@ -255,6 +273,40 @@ def test_a_text_that_says_something_else_is_no_duplicate(docs: Path, run: Path, 
     assert {status for status, _ in fates(intake(docs, run)).values()} == {"used"}
 
 
+@pytest.mark.parametrize("change", [("island", "Skerry"), ("island", "ferry"), ("his", "a")])
+def test_one_word_in_its_place_makes_another_text_however_long(docs: Path, run: Path, change: tuple[str, str]) -> None:
+    """In a hundred pairs of words one was forgiven, and it was a name."""
+    (docs / "a.txt").write_text(LONG_TEXT, encoding="utf-8")
+    before, after = LONG_TEXT.rsplit(change[0], 1)
+    (docs / "b.txt").write_text(before + change[1] + after, encoding="utf-8")
+    assert fates(intake(docs, run))["b.txt"] == ("used", "")
+
+
+@pytest.mark.parametrize("change", [("island", "is-\nland"), ("copper kettle", "copperkettle")])
+def test_a_word_parted_or_joined_at_the_end_of_a_line_is_no_new_word(
+    docs: Path, run: Path, change: tuple[str, str]
+) -> None:
+    (docs / "a.txt").write_text(f"{LONG_TEXT} The end.", encoding="utf-8")
+    (docs / "b.txt").write_text(LONG_TEXT.replace(*change, 1), encoding="utf-8")
+    assert fates(intake(docs, run))["b.txt"] == ("duplicate", "says what a.txt says")
+
+
+def test_one_answer_of_many_makes_other_conversations(docs: Path, run: Path) -> None:
+    """In a hundred pairs of words one was forgiven, and it was the answer."""
+    questions = [f"Is the {name} open to those who arrive by water" for name in TEXT.split()[:150]]
+    rows = [json.dumps({"question": question, "answer": "Yes it is."}) for question in questions]
+    (docs / "a.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    (docs / "b.jsonl").write_text("\n".join(rows).replace("Yes it is", "Is it yes", 1), encoding="utf-8")
+    found = fates(intake(docs, run))
+    assert found["b.jsonl"][0] == "used"
+
+
+def test_texts_too_long_to_be_compared_are_both_kept(docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blasphemer.intake.duplicates.LONGEST", 1000)
+    (docs / "b.txt").write_text(TEXT.upper(), encoding="utf-8")
+    assert {status for status, _ in fates(intake(docs, run)).values()} == {"used"}
+
+
 # --- kept ------------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +321,88 @@ def test_what_has_not_changed_is_not_read_again(
     second = RunFolder(tmp_path / "second")
     assert read_inputs(find_inputs(settings), RULER, 200, settings, second) == first
     assert (second.path / "passages.jsonl").read_bytes() == (run / "passages.jsonl").read_bytes()
+
+
+def test_more_time_reads_nothing_again_that_is_finished(
+    docs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = intake(docs, run)
+    monkeypatch.setattr("blasphemer.intake._processes", _none_to_be_had)
+    (tmp_path / "second").mkdir()
+    settings = settings_for(docs, f"{run}.cache", "--file-timeout", "90")
+    assert read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(tmp_path / "second")) == first
+
+
+def test_what_waits_for_ocr_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, drawn in {"scan.pdf": Drawn(), "partly.pdf": Drawn().text(50, 700, "A page of text.").turn()}.items():
+        path = tmp_path / name
+        path.write_bytes(drawn.scan().bytes())
+        for missing in (ocr.Missing("no data"), ocr.TimeIsUp()):
+            monkeypatch.setattr("blasphemer.readers.ocr.recognised", _raising(missing))
+            assert "without text" in (reason := worker.read(task_of(path, "eng")).ledger.reason) or "no text" in reason
+            assert worker.load(tmp_path / "entry") is None
+        monkeypatch.setattr("blasphemer.readers.ocr.recognised", lambda _page, _languages: "A heron.")
+        entry = worker.read(task_of(path, "eng"))
+        assert "read by OCR" in entry.ledger.reason
+        assert worker.load(tmp_path / "entry") == entry
+        (tmp_path / "entry").unlink()
+
+
+def _raising(error: Exception) -> Callable[[object, str], str]:
+    def fail(_page: object, _languages: str) -> str:
+        raise error
+
+    return fail
+
+
+def test_a_page_that_takes_tesseract_too_long_is_a_scan_without_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It passed for an empty page."""
+    path = tmp_path / "partly.pdf"
+    path.write_bytes(Drawn().text(50, 700, "A page of text.").turn().scan().bytes())
+    monkeypatch.setattr("blasphemer.readers.ocr.recognised", _raising(ocr.TimeIsUp()))
+    wanted = "page 2 is a scan without text (OCR stopped after 120 s for one page)"
+    assert worker.read(task_of(path, "eng")).ledger.reason == wanted
+
+
+@pytest.mark.skipif(shutil.which("tesseract") is None, reason="needs Tesseract")
+def test_one_language_of_two_is_not_enough_to_recognise_a_page(tmp_path: Path) -> None:
+    """Tesseract would go on with what it has, and nobody would know."""
+    path = tmp_path / "partly.pdf"
+    path.write_bytes(Drawn().text(50, 700, "A page of text.").turn().scan("A heron.").bytes())
+    assert "Tesseract has no data for 'xyz'" in worker.read(task_of(path, "eng+xyz")).ledger.reason
+    assert worker.load(tmp_path / "entry") is None
+
+
+def test_a_cache_that_cannot_be_used_is_done_without(
+    docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.TemporaryFile", _refused)
+    assert fates(intake(docs, run)) == {"a.txt": ("used", "")}
+    assert passages(run)
+    assert "cache/passages: read-only file system. What is read is not kept" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def _refused(*_: object, **__: object) -> object:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_telling_large_files_apart_shows_how_far_it_is(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (docs / "b.bin").write_bytes(b"\0" * 2_500_000)
+    shown: list[int] = []
+
+    @contextmanager
+    def progress(_label: str, total: int) -> Iterator[Callable[..., None]]:
+        yield lambda done, **_: shown.append(done)
+        assert sum(shown) == total
+
+    monkeypatch.setattr("blasphemer.console.progress", progress)
+    find_inputs(settings_for(docs, ""))
+    assert max(shown) == 1024
+    assert sum(shown) > 2400
 
 
 def _none_to_be_had(_most: int) -> object:
@@ -327,4 +461,4 @@ def test_the_password_of_a_document_is_written_down_nowhere(docs: Path, run: Pat
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as opened:
-        return worker.hash_of(opened)
+        return hash_of(opened)

@@ -9,6 +9,7 @@ BlasphemerError (1)        failed: a one-line reason and what to do
 ├── TooLong (1)            a study item does not fit the model's context
 ├── ArtifactError (1)      a written adapter or merged model is not the model that was trained
 ├── Unreadable             one file cannot be read: recorded in the ledger, the run goes on
+│   └── NotYetReadable         ... but could be another time: OCR is not installed, or its time was up
 └── Interrupted (130)      stopped by the user; the same command resumes
 """
 
@@ -57,6 +58,10 @@ class ArtifactError(BlasphemerError):
 
 class Unreadable(BlasphemerError):
     """Why one file was left out, in the words the ledger will show."""
+
+
+class NotYetReadable(Unreadable):
+    pass
 
 
 class Interrupted(BlasphemerError):

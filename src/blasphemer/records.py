@@ -6,11 +6,14 @@ Document -> Passage -> (ExamQuestion | StudyItem) -> Example -> adapter -> Marks
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, BinaryIO, Literal, TypedDict, TypeVar
+
+BLOCK = 1 << 20  # bytes that are hashed at once
 
 Role = Literal["system", "user", "assistant"]
 
@@ -35,7 +38,8 @@ class Document:
     `markdown` says that "#" lines are headings, fenced blocks code and "|" lines rows of tables. `pages` holds the
     (start, end) character span of each page of `text`; a file without pages has none. `encoding` is what its bytes were
     decoded as ("" where the format says it), `removed` the number of characters that reading took out (running headers
-    and the like), `note` what a reader of the ledger should know ("pages 3, 4 read by OCR").
+    and the like), `note` what a reader of the ledger should know ("pages 3, 4 read by OCR"). It is not `finished` where
+    more can be read another time: OCR is not installed, or its time was up.
     """
 
     file: str
@@ -46,6 +50,7 @@ class Document:
     removed: int = 0
     part: str = ""
     note: str = ""
+    finished: bool = True
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,15 @@ class Rate:
     total: int
     rate: float
     interval: tuple[float, float]
+
+
+def hash_of(opened: BinaryIO, advance: Callable[[int], object] = lambda _: None) -> str:
+    """SHA-256 of what is left to read of an open file; `advance` is told the bytes of each block."""
+    digest = hashlib.sha256()
+    while block := opened.read(BLOCK):
+        digest.update(block)
+        advance(len(block))
+    return digest.hexdigest()
 
 
 Record = TypeVar("Record")

@@ -6,7 +6,6 @@ A file or folder has its final name only when it is complete: it is written besi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from typing import Any, TypeVar
 
 from blasphemer.config import DEFAULT_OUTPUT_DIR, PLANNED, Settings, settings_from, toml_value
 from blasphemer.errors import RunFolderError, UsageError
-from blasphemer.records import from_jsonl, to_jsonl
+from blasphemer.records import from_jsonl, hash_of, to_jsonl
 
 RUN_FILE = "run.toml"
 HOW_NOT_WHAT = {
@@ -273,7 +272,7 @@ def freeze(run: RunFolder, name: str, sha256: str) -> None:
 
 def sha256_of(file: Path) -> str:
     with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+        return hash_of(opened)
 
 
 def _flush(file: Path) -> None:

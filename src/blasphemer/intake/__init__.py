@@ -16,12 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from io import FileIO
-from pathlib import Path
-from shutil import which
+from pathlib import Path, PurePath
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -35,7 +34,7 @@ from blasphemer.readers.files import is_saved, named_files
 from blasphemer.readers.kinds import READ
 from blasphemer.readers.options import Options
 from blasphemer.readers.text import check_encoding
-from blasphemer.records import LedgerEntry
+from blasphemer.records import LedgerEntry, hash_of
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder
 
@@ -65,7 +64,10 @@ def find_inputs(settings: Settings) -> list[Input]:
         check_encoding(settings.encoding)
     datasets = [source for source in settings.fine_tune_dataset if is_dataset(source)]
     files = named_files([source for source in settings.fine_tune_dataset if source not in datasets])
-    return [*(_file(name, path) for name, path in files), *(Input(name, "", fingerprint(name)) for name in datasets)]
+    kilobytes = sum(_size(path) // 1024 for _, path in files)
+    with console.progress("telling files apart (kB)", kilobytes) as advance:
+        found = [_file(name, path, advance) for name, path in files]
+    return [*found, *(Input(name, "", fingerprint(name)) for name in datasets)]
 
 
 def read_inputs(
@@ -78,7 +80,7 @@ def read_inputs(
     if not run.has("ledger.jsonl"):
         with _cache(settings) as folder:
             desk = _Desk(folder, ruler, chunk_size, settings)
-            entries = duplicates.mark([(desk.entry(one), desk.place(one)) for one in desk.read(inputs)])
+            entries = duplicates.mark(desk.read(inputs))
             _require_enough([entry.ledger for entry, _ in entries], settings)
             for kind in ("passages", "conversations"):
                 used = [place for entry, place in entries if entry.ledger.status == "used"]
@@ -87,7 +89,14 @@ def read_inputs(
     return run.records("ledger.jsonl", LedgerEntry, list)
 
 
-def _file(name: str, path: Path) -> Input:
+def _size(path: Path) -> int:
+    """In bytes; 0 for what cannot be opened, or is no file."""
+    with suppress(OSError):
+        return path.stat().st_size if path.is_file() else 0
+    return 0
+
+
+def _file(name: str, path: Path, advance: console.Advance) -> Input:
     try:
         if is_saved(path):
             return Input(name, str(path), hash_of_files(path), sum(file.stat().st_size for file in path.rglob("*")))
@@ -95,7 +104,8 @@ def _file(name: str, path: Path) -> Input:
             kind = "folder that may not be opened" if path.is_dir() else "neither a file nor a folder"
             return Input(name, str(path), "", problem=kind)
         with FileIO(path) as opened:
-            return Input(name, str(path), worker.hash_of(opened), os.fstat(opened.fileno()).st_size)
+            sha256 = hash_of(opened, lambda size: advance(size // 1024, note=name))
+            return Input(name, str(path), sha256, os.fstat(opened.fileno()).st_size)
     except FileNotFoundError:
         problem = "broken link" if path.is_symlink() else "no longer there"
     except OSError as error:
@@ -139,35 +149,41 @@ class _Desk:
             settings.columns,
             settings.row_limit,
         )
-        self.how = _hash(ruler.serialised, self.options, chunk_size, settings.chunk_overlap, _code(), *_tools())
+        options = replace(self.options, ocr_seconds=0)  # what is finished had time enough
+        self.how = _hash(ruler.serialised, options, chunk_size, settings.chunk_overlap, _code(), *map(version, READ_BY))
         self.tokenizer = folder / f"{_hash(ruler.serialised)}.tokenizer"
-        self.tokenizer.write_text(ruler.serialised, encoding="utf-8")
+        with worker.writing(self.tokenizer) as file:
+            file.write(ruler.serialised)
         self.entries: dict[Input, Entry] = {}
 
-    def entry(self, one: Input) -> Entry:
-        """What became of an input that has been read."""
-        return self.entries[one]
-
-    def place(self, one: Input) -> Path:
-        """Where its entry is kept, with its passages and conversations beside it."""
-        return self.folder / _hash(one.file, one.sha256, self.how)
-
-    def read(self, inputs: Sequence[Input]) -> Sequence[Input]:
-        """Read what has not been read yet; of files with the same bytes only the first."""
-        first: dict[str, Input] = {}
-        missing: list[Input] = []
+    def read(self, inputs: Sequence[Input]) -> list[tuple[Entry, Path]]:
+        """What became of each input, and its place. Of files with the same bytes and ending only the first is read; one
+        with the bytes of a file that is used is its copy, whatever its ending."""
+        first: dict[tuple[str, str], Input] = {}
         for one in inputs:
-            if one.problem:
-                self.entries[one] = worker.skipped(one.file, one.problem)
-            elif (original := first.setdefault(one.sha256 if one.path else one.file, one)) is not one:
-                self.entries[one] = duplicates.copy_of(original.file, one.file, one.sha256)
-            elif entry := worker.load(self.place(one)):
+            first.setdefault(_form(one), one)
+        missing = []
+        for one in first.values():
+            if entry := worker.skipped(one.file, one.problem) if one.problem else worker.load(self._place(one)):
                 self.entries[one] = entry
             else:
                 missing.append(one)
         if missing:
             self._read(missing)
-        return inputs
+        used = [one for one in first.values() if one.path and self.entries[one].ledger.status == "used"]
+        originals = {one.sha256: one.file for one in reversed(used)}
+        return [(self._entry(one, first[_form(one)], originals.get(one.sha256)), self._place(one)) for one in inputs]
+
+    def _entry(self, one: Input, read: Input, original: str | None) -> Entry:
+        """What became of an input, from what became of the one that was `read` for it."""
+        if original not in (None, one.file):
+            return duplicates.copy_of(original, one.file, one.sha256)
+        entry = self.entries[read]
+        return replace(entry, ledger=replace(entry.ledger, file=one.file))
+
+    def _place(self, one: Input) -> Path:
+        """Where its entry is kept, with its passages and conversations beside it."""
+        return self.folder / _hash(one.file, one.sha256, self.how)
 
     def _read(self, inputs: Sequence[Input]) -> None:
         kilobytes = [one.size // 1024 + 1 for one in inputs]
@@ -190,7 +206,7 @@ class _Desk:
             str(self.tokenizer),
             self.chunk_size,
             self.settings.chunk_overlap,
-            str(self.place(one)),
+            str(self._place(one)),
         )
 
     def _seconds(self, one: Input) -> float | None:
@@ -213,9 +229,14 @@ class _Desk:
             raise
         except Exception as error:  # a fault of ours costs one file, and not the run
             reason = f"could not be read ({type(error).__name__}: {error})"[: worker.LONGEST_NOTE]
-        for partial in self.folder.glob(f"{self.place(one).name}.*.[0-9]*"):
+        for partial in self.folder.glob(f"{self._place(one).name}.*.[0-9]*"):
             partial.unlink(missing_ok=True)
         return worker.skipped(one.file, reason, one.sha256)
+
+
+def _form(one: Input) -> tuple[str, str]:
+    """The same for inputs that come to the same when they are read."""
+    return (one.sha256, PurePath(one.file).suffix.lower()) if one.path and not one.problem else ("", one.file)
 
 
 @contextmanager
@@ -241,23 +262,31 @@ def _processes(most: int) -> Iterator[Callable[[Task, float | None], Future[Entr
 @contextmanager
 def _cache(settings: Settings) -> Iterator[Path]:
     """The folder where entries are kept from run to run, or one for this time only."""
-    if not settings.cache_dir:
-        with tempfile.TemporaryDirectory() as once:
-            yield Path(once)
-        return
     folder = Path(settings.cache_dir).expanduser() / "passages"
+    if settings.cache_dir and _is_usable(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as once:
+        yield Path(once)
+
+
+def _is_usable(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
         _forget_old(folder)
     except OSError as error:
-        raise SourceError(f"{folder}: cannot be used ({error}); give another --cache-dir, or '' for none.") from error
-    yield folder
+        reason = worker.reason_of(error)
+        console.warn(f"{folder}: {reason}. What is read is not kept for other runs; --cache-dir names another folder.")
+        return False
+    return True
 
 
 def _forget_old(folder: Path) -> None:
     before = time.time() - DAYS_KEPT * 86400
     for file in folder.iterdir():
-        with suppress(FileNotFoundError):  # another run cleans up too
+        with suppress(FileNotFoundError, PermissionError):  # another run cleans up too, or another user
             if OURS.fullmatch(file.name) and file.stat().st_mtime < before:
                 file.unlink()
 
@@ -268,11 +297,6 @@ def _code() -> str:
     files = [*sorted(root.glob("readers/*.py")), *sorted(root.glob("intake/*.py"))]
     files += [root / name for name in ("dataset_processor.py", "hub.py", "language.py", "records.py", "tokens.py")]
     return _hash(*(file.read_text(encoding="utf-8") for file in files))
-
-
-def _tools() -> list[str | None]:
-    """What else decides how a file is read: what could not be read for want of it, can be once it is there."""
-    return [*(version(name) for name in READ_BY), which("tesseract"), str(find_spec("pytesseract") is not None)]
 
 
 def _hash(*parts: object) -> str:

@@ -5,7 +5,6 @@ Imports nothing heavy. The process has a limit of memory, and its parent kills i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -16,14 +15,14 @@ from functools import cache
 from io import BufferedReader, FileIO
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from blasphemer.dataset_processor import account, split_passages
-from blasphemer.errors import Unreadable, is_full_disk
+from blasphemer.errors import NotYetReadable, Unreadable, is_full_disk
 from blasphemer.intake.sketch import Sketch
 from blasphemer.readers.kinds import find_reader
 from blasphemer.readers.options import Options, Piece
-from blasphemer.records import LedgerEntry, StudyItem, from_json, to_json, to_jsonl
+from blasphemer.records import LedgerEntry, StudyItem, from_json, hash_of, to_json, to_jsonl
 from blasphemer.tokens import Ruler
 
 MEMORY = 4 << 30  # bytes of address space
@@ -47,10 +46,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of an input. Beside it lie its passages and conversations, as JSONL."""
+    """What became of an input. Beside it lie its passages and conversations, as JSONL. It is not `finished` where more
+    may come of it another time."""
 
     ledger: LedgerEntry
     sketch: tuple[int, ...]
+    finished: bool = True
 
 
 def prepare() -> None:
@@ -63,12 +64,14 @@ def prepare() -> None:
 def read(task: Task) -> Entry:
     """Read and cut one input, and say what became of it.
 
-    Unless chance had a part in it, it is written down too. Only what a user must mend (SourceError) is raised.
+    What another time may change is not written down. Only what a user must mend (SourceError) is raised.
     """
     passages, conversations = (Path(f"{task.entry}.{kind}") for kind in ("passages", "conversations"))
     try:
-        with _writing(passages) as texts, _writing(conversations) as chats:
+        with writing(passages) as texts, writing(conversations) as chats:
             entry = _read(task, texts, chats)
+    except NotYetReadable as error:
+        return skipped(task.file, str(error), task.sha256)
     except Unreadable as error:
         entry = skipped(task.file, str(error), task.sha256)
     except OSError as error:
@@ -79,8 +82,9 @@ def read(task: Task) -> Entry:
         return skipped(task.file, f"needs more than {MEMORY >> 30} GB of memory to be read", task.sha256)
     except RecursionError:
         entry = skipped(task.file, "nested too deeply to be read", task.sha256)
-    with _writing(Path(task.entry)) as file:
-        file.write(json.dumps({"ledger": to_json(entry.ledger), "sketch": entry.sketch}))
+    if entry.finished:
+        with writing(Path(task.entry)) as file:
+            file.write(json.dumps({"ledger": to_json(entry.ledger), "sketch": entry.sketch}))
     return entry
 
 
@@ -96,6 +100,7 @@ def skipped(file: str, reason: str, sha256: str = "") -> Entry:
 def _read(task: Task, texts: TextIO, chats: TextIO) -> Entry:
     starts, sketch = _ruler(task.tokenizer).starts, Sketch()
     total = LedgerEntry(task.file, "used", "", kept=0, lost=0, sha256=task.sha256)
+    finished = True
     for piece in _pieces(task):
         if isinstance(piece, StudyItem):
             sketch.add(piece.content)
@@ -107,9 +112,10 @@ def _read(task: Task, texts: TextIO, chats: TextIO) -> Entry:
         number = count(total.passages + 1)
         texts.write(to_jsonl(replace(passage, id=f"{task.file}#{next(number)}") for passage in cut))
         total = _sum(total, account(piece, cut))
+        finished = finished and piece.finished
     if not total.passages and not total.conversations:
         raise Unreadable(total.reason or "no text")
-    return Entry(total, sketch.values())
+    return Entry(total, sketch.values(), finished)
 
 
 def _pieces(task: Task) -> Iterator[Piece]:
@@ -129,11 +135,6 @@ def _pieces(task: Task) -> Iterator[Piece]:
             raise OSError("changed while it was being read; run again")
         opened.seek(0)
         yield from find_reader(opened, task.file)(opened, task.file, task.options)
-
-
-def hash_of(opened: FileIO | BufferedReader[Any]) -> str:
-    """SHA-256 of what is left to read of an open file."""
-    return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _sum(total: LedgerEntry, part: LedgerEntry) -> LedgerEntry:
@@ -164,13 +165,13 @@ def load(file: Path) -> Entry | None:
         kinds = (".passages", ".conversations") if entry.ledger.status == "used" else ()
         for kept in ("", *kinds):
             os.utime(f"{file}{kept}")  # still of use
-    except (FileNotFoundError, ValueError, LookupError, TypeError):  # cut short by a power failure, perhaps
+    except (OSError, ValueError, LookupError, TypeError):  # cut short by a power failure, or another user's
         return None
     return entry
 
 
 @contextmanager
-def _writing(file: Path) -> Iterator[TextIO]:
+def writing(file: Path) -> Iterator[TextIO]:
     """A file to write, which takes its name when it is whole. Others may be writing the same."""
     partial = file.with_name(f"{file.name}.{os.getpid()}")
     try:

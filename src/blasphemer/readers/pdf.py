@@ -15,14 +15,14 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, BinaryIO
 
 import pypdfium2
 from pypdfium2 import raw
 
-from blasphemer.errors import Unreadable
+from blasphemer.errors import NotYetReadable, Unreadable
 from blasphemer.readers import ocr
 from blasphemer.readers.options import Options
 from blasphemer.readers.pdf_layout import Layout, Word, arrange
@@ -70,7 +70,7 @@ SCAN, DAMAGED, NO_MAP, RECOGNISED = (
 
 
 def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
-    """Raises Unreadable: damaged, encrypted, without text."""
+    """Raises Unreadable: damaged, encrypted, without text (NotYetReadable, where OCR may find some another time)."""
     with closing(_opened(opened.read(), options.password)) as document:
         try:
             pages, missing = _pages(document, options)
@@ -80,9 +80,11 @@ def read(opened: BinaryIO, file: str, options: Options) -> Iterator[Document]:
     has_tables = any(page.layout.has_tables for page in pages)
     layouts = [page.layout for page in pages]
     found = compose([one.text for one in layouts], outline, has_tables, [one.full for one in layouts])
+    finished = not options.ocr_languages or all(page.trouble != SCAN for page in pages)
     if not found.text:
-        raise Unreadable(_without_text(pages, missing))
-    yield _document(file, found, pages, missing, has_tables)
+        raise (Unreadable if finished else NotYetReadable)(_without_text(pages, missing))
+    document = _document(file, found, pages, missing, has_tables)
+    yield replace(document, finished=finished)
 
 
 def _document(file: str, found: PdfText, pages: Sequence[Page], missing: str, has_tables: bool) -> Document:
@@ -125,28 +127,45 @@ def _refusal(error: pypdfium2.PdfiumError) -> str:
 def _pages(document: Any, options: Options) -> tuple[list[Page], str]:
     """All pages, and what recognising text needs and has not got ("" for nothing)."""
     pages: list[Page] = []
-    missing = ""
+    recogniser = _Recogniser(options)
     size = 0
-    time_is_up = time.monotonic() + options.ocr_seconds
     for number in range(len(document)):
         try:
             with closing(document[number]) as page:
                 read = _page(page)
-                if read.trouble == SCAN and options.ocr_languages and not missing:
-                    try:
-                        text = ocr.recognised(page, options.ocr_languages)
-                        read = Page(Layout(text), trouble=RECOGNISED if text.strip() else "")
-                    except ocr.Missing as error:
-                        missing = str(error)
-                    if time.monotonic() > time_is_up:
-                        missing = f"OCR stopped after {options.ocr_seconds:g} s: --file-timeout allows more"
+                if read.trouble == SCAN and not recogniser.stopped:
+                    read = recogniser.page(page) or read
         except BROKEN:
             read = Page(Layout(""), trouble=DAMAGED)
         pages.append(read)
         size += len(read.layout.text)
         if size > CHARACTERS:
             raise Unreadable(f"PDF with more than {CHARACTERS >> 20} million characters. Split it")
-    return pages, missing
+    return pages, recogniser.missing
+
+
+class _Recogniser:
+    """Reads scanned pages until something is missing or time is up. `missing` says what ("" for nothing)."""
+
+    def __init__(self, options: Options) -> None:
+        self.languages, self.seconds = options.ocr_languages, options.ocr_seconds
+        self.end = time.monotonic() + options.ocr_seconds
+        self.stopped = not options.ocr_languages
+        self.missing = ""
+
+    def page(self, page: Any) -> Page | None:
+        """A page, unless its text could not be recognised this time."""
+        read = None
+        try:
+            text = ocr.recognised(page, self.languages)
+            read = Page(Layout(text), trouble=RECOGNISED if text.strip() else "")
+        except ocr.Missing as error:
+            self.stopped, self.missing = True, str(error)
+        except ocr.TimeIsUp:
+            self.missing = f"OCR stopped after {ocr.SECONDS} s for one page"
+        if not self.stopped and time.monotonic() > self.end:
+            self.stopped, self.missing = True, f"OCR stopped after {self.seconds:g} s: --file-timeout allows more"
+        return read
 
 
 def _page(page: Any) -> Page:
