@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -293,7 +294,7 @@ def test_a_word_parted_or_joined_at_the_end_of_a_line_is_no_new_word(
 
 def test_one_answer_of_many_makes_other_conversations(docs: Path, run: Path) -> None:
     """In a hundred pairs of words one was forgiven, and it was the answer."""
-    questions = [f"Is the {name} open to those who arrive by water" for name in TEXT.split()[:150]]
+    questions = [f"Is it true: {sentence}" for sentence in re.split(r"\.\s+", LONG_TEXT)]
     rows = [json.dumps({"question": question, "answer": "Yes it is."}) for question in questions]
     (docs / "a.jsonl").write_text("\n".join(rows), encoding="utf-8")
     (docs / "b.jsonl").write_text("\n".join(rows).replace("Yes it is", "Is it yes", 1), encoding="utf-8")
