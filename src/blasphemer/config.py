@@ -40,7 +40,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 HELP_WIDTH = 110  # fixed, because the help also stands in the documentation
 STUDY_BUDGETS = {"quick": 10.0, "standard": 50.0, "deep": 350.0}
 
-SECRET = "document_password"  # is never shown nor written down
+SECRETS = ("document_password", "study_endpoint_key")  # are never shown nor written down
 
 # Settings that the plan works out from the model and the material, unless the user says them.
 PLANNED = (
@@ -218,6 +218,20 @@ class StudySettings(Section):
 
     study: str = Field("standard", coerce_numbers_to_str=True)
     """Study tokens per token of the documents: quick (10), standard (50), deep (350) or a number."""
+    self_study: bool = True
+    """Let the model write study material about the documents; without it, or where it cannot, rules write all of it."""
+    study_prompts: Path | None = None
+    """A TOML file with requests in the words that the model was taught (questions, rewrite, answer, ...)."""
+    study_endpoint: str | None = None
+    """Let the model of a server write instead: the URL of an OpenAI-compatible API (http://localhost:11434/v1)."""
+    study_endpoint_model: str | None = None
+    """Name of the server's model; unset takes the first that the server lists."""
+    study_endpoint_key: str | None = None
+    """Key for the server, if it wants one. It is written down nowhere."""
+    study_endpoint_timeout: float = Field(120, gt=0)
+    """Seconds to wait for one answer of the server; it is asked again a few times."""
+    study_endpoint_requests: int = Field(4, ge=1)
+    """Requests that are put to the server at once."""
     replay_share: float = Field(0.6, ge=0, le=0.9)
     """Share of the trained items that rehearse what the model said before training, so that it is not forgotten."""
     replay_prompts: int = Field(2048, ge=0)
@@ -288,6 +302,8 @@ class Settings(
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
+        if self.study_endpoint and not self.study_endpoint.startswith(("http://", "https://")):
+            raise ValueError(f"study_endpoint = {self.study_endpoint}: must begin with http:// or https://")
         if self.chunk_overlap >= self.chunk_size:
             raise ValueError(
                 f"chunk_overlap = {self.chunk_overlap}: must be smaller than chunk_size = {self.chunk_size}"
@@ -365,7 +381,7 @@ def command_line(settings: Settings) -> list[str]:
     for name, field in (pair for section in SECTIONS for pair in section.model_fields.items()):
         value = getattr(settings, name)
         planned = name in PLANNED and name in settings.model_fields_set
-        said_otherwise = name in ("model", SECRET) or (name == "enable_finetuning" and settings.fine_tune_dataset)
+        said_otherwise = name in ("model", *SECRETS) or (name == "enable_finetuning" and settings.fine_tune_dataset)
         if said_otherwise or (value == field.default and not planned):
             continue
         flag = f"--{name.replace('_', '-')}"

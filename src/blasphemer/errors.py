@@ -6,6 +6,7 @@ BlasphemerError (1)        failed: a one-line reason and what to do
 │   ├── SourceError            the documents: missing, empty, nothing readable
 │   ├── ModelError             the model: missing, no tokenizer, no chat template
 │   └── RunFolderError         the run folder belongs to other settings, or to a running process
+├── EndpointError (1)      the server that writes study material gives no usable answer
 ├── TooLong (1)            a study item does not fit the model's context
 ├── ArtifactError (1)      a written adapter or merged model is not the model that was trained
 ├── Unreadable             one file cannot be read: recorded in the ledger, the run goes on
@@ -45,6 +46,10 @@ class ModelError(UsageError):
 
 
 class RunFolderError(UsageError):
+    pass
+
+
+class EndpointError(BlasphemerError):
     pass
 
 

@@ -18,6 +18,8 @@ from blasphemer.records import Passage
 
 MOST_ANSWER_WORDS = 4
 MOST_TITLE_WORDS = 8
+MOST_GAPS = 3  # of a fact that are worth asking for
+WORTH_ASKING = 0.6  # of what the best gap is worth
 NEAR = 0.2  # difference in rarity under which two neighbouring words are asked for together
 
 _PRONOUNS = frozenset({"he", "she", "it", "they"})
@@ -65,6 +67,11 @@ class Fact:
     start: int
     end: int
     gaps: tuple[Gap, ...] = ()
+
+    @property
+    def worth_asking(self) -> list[Gap]:
+        """The best gap, and others that are nearly as good."""
+        return [gap for gap in self.gaps[:MOST_GAPS] if gap.worth >= WORTH_ASKING * self.gaps[0].worth]
 
     def asked_at(self, gap: Gap) -> tuple[str, str, str]:
         """The words before the gap, in it, and after it."""

@@ -7,20 +7,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from blasphemer import abliteration, console, exam, export, grading, lora_trainer, report, retention
 from blasphemer.config import Settings
 from blasphemer.dataset_processor import encode, mix_replay, show_learnt, split_validation
+from blasphemer.endpoint import Endpoint
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.leaks import without_leaks
-from blasphemer.model import LanguageModel, load_model
+from blasphemer.model import LanguageModel, load_model, model_path
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
-from blasphemer.records import Conduct, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem
+from blasphemer.records import Conduct, Example, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem, Yield
 from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
-from blasphemer.study import write_study
+from blasphemer.self_study import (
+    Reading,
+    Recorded,
+    Usable,
+    estimated_tokens,
+    find_readings,
+    questions_per_fact,
+    write_self_study,
+)
+from blasphemer.study import beside, write_study
+from blasphemer.study_prompts import Prompts, read_prompts
 from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
@@ -35,7 +49,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
 
     The abliteration of an earlier run of the same model, if one is given, is taken over.
     """
-    inputs = find_inputs(settings)
+    inputs, prompts = find_inputs(settings), read_prompts(settings.study_prompts, Path(model_path(settings.model)))
     model = load_model(settings)
     longest = longest_item(settings, model.context)
     hashes = {one.file: one.sha256 for one in inputs}
@@ -54,19 +68,16 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         facts = find_facts(passages)
         questions = run.records("exam.jsonl", ExamQuestion, lambda: _exam(passages, conversations, facts, settings))
         freeze(run, "exam", exam.fingerprint(questions))
-        written = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
+        rules = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
         given = _given(conversations, questions, model, longest)
-        study, leaks = without_leaks([*written, *given], questions, passages)
+        study, leaks = without_leaks([*rules, *given], questions, passages)
         _require_study(study, len(leaks))
-        lessons, held_out = split_validation(study, settings.validation_split, settings.seed)
+        lessons = _lessons(study, model, longest, settings, run)
 
         # Show what is about to happen, and ask
-        examples, validation = encode(lessons, model.tokenizer, longest), encode(held_out, model.tokenizer, longest)
-        plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
-        run.save_json("plan.json", asdict(plan))
-        previewed = _one_of_each(lessons, PREVIEWED)[:3]
-        shown = [show_learnt(example, model.tokenizer) for example in encode(previewed, model.tokenizer, longest)]
-        report.show_preview(previewed, shown, questions, plan)
+        readings = find_readings(facts, model.count) if settings.self_study else []
+        report.show_preview(*_previewed(lessons.items, model, longest), questions, lessons.plan)
+        report.show_self_study(len(readings), estimated_tokens(readings, _quota(settings), model.count))
         if settings.dry_run:
             return 0
         if not run.has("replay.jsonl") and not console.confirm("Continue?", "--yes", settings.yes):
@@ -75,8 +86,17 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         # Take the refusals away, and count what is left of them
         judge = None if settings.fine_tune_only else _take_refusals(model, settings, run)
 
+        # Let the model write about the documents as well, in its own words
+        allowed = partial(_allowed, questions=questions, passages=passages, most=longest - TEMPLATE_ROOM, model=model)
+        own = run.records(
+            "self_study.jsonl", StudyItem, lambda: _self_study(readings, prompts, allowed, model, settings, run)
+        )
+        report.show_yields(run.records("yields.jsonl", Yield, list))
+        study = beside(own, study, _budget(passages, model, settings), model.count)
+        lessons = _lessons(study, model, longest, settings, run)
+
         # What the model knows before: of the documents (nothing, we hope), and of everything else
-        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, plan, judge, settings))
+        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, lessons.plan, judge, settings))
         rehearsed, remembered = retention.divide(recalled, settings.seed)
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, facts, model, settings))
         borrowed, repeats = without_leaks(borrowed, questions, passages)
@@ -84,13 +104,13 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         open_book = _sit(run, "open_book", exam.open_book(questions, passages), model)
 
         # Train, write adapter and merged model, and prove that they are the model that was trained
-        probes = [example.ids for example in examples[:PROBES]]
+        probes = [example.ids for example in lessons.examples[:PROBES]]
         if not run.has("adapter"):
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             asked = encode(borrowed, model.tokenizer, longest)
-            mixed = mix_replay([*examples, *asked], replay, plan, settings.seed)
-            plan = fitted(plan, len(mixed))
-            trained = lora_trainer.train(model, mixed, validation, plan, settings, run)
+            mixed = mix_replay([*lessons.examples, *asked], replay, lessons.plan, settings.seed)
+            plan = fitted(lessons.plan, len(mixed))
+            trained = lora_trainer.train(model, mixed, lessons.validation, plan, settings, run)
             export.save_adapter(trained, model, probes, run)
         model.release()
         if settings.merge_lora and not run.has("merged"):
@@ -199,9 +219,74 @@ def _exam(
 def _study(
     passages: Sequence[Passage], facts: Sequence[Fact], longest: int, model: LanguageModel, settings: Settings
 ) -> list[StudyItem]:
-    budget = round(settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages))
+    budget = _budget(passages, model, settings)
     with console.progress("writing study material (tokens)", budget) as written:
         return write_study(passages, facts, budget, longest - TEMPLATE_ROOM, model.count, settings.seed, written)
+
+
+def _budget(passages: Sequence[Passage], model: LanguageModel, settings: Settings) -> int:
+    return round(settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages))
+
+
+def _quota(settings: Settings) -> int:
+    return questions_per_fact(settings.study_tokens_per_source_token)
+
+
+def _self_study(
+    readings: Sequence[Reading],
+    prompts: Prompts,
+    allowed: Usable,
+    model: LanguageModel,
+    settings: Settings,
+    run: RunFolder,
+) -> list[StudyItem]:
+    """What the model, or the server that stands in for it, writes; its yields are saved beside it."""
+    with Endpoint(settings) if settings.study_endpoint else nullcontext(model) as writer:
+        recorded = Recorded(writer, run.journal("drafts.journal"))
+        items, yields = write_self_study(
+            readings, prompts, recorded, _quota(settings), model.count, allowed, settings.seed
+        )
+    run.save_records("yields.jsonl", yields)
+    return items
+
+
+def _allowed(
+    items: Sequence[StudyItem],
+    questions: Sequence[ExamQuestion],
+    passages: Sequence[Passage],
+    most: int,
+    model: LanguageModel,
+) -> list[StudyItem]:
+    """Items that repeat no exam question and are not longer than they may be."""
+    return [item for item in without_leaks(items, questions, passages)[0] if model.count(item.content) <= most]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is trained on and what is held out, and for how long."""
+
+    items: list[StudyItem]
+    examples: list[Example]
+    validation: list[Example]
+    plan: Plan
+
+
+def _lessons(
+    study: Sequence[StudyItem], model: LanguageModel, longest: int, settings: Settings, run: RunFolder
+) -> Lessons:
+    items, held_out = split_validation(study, settings.validation_split, settings.seed)
+    examples, validation = encode(items, model.tokenizer, longest), encode(held_out, model.tokenizer, longest)
+    plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
+    run.save_json("plan.json", asdict(plan))
+    return Lessons(items, examples, validation, plan)
+
+
+def _previewed(
+    items: Sequence[StudyItem], model: LanguageModel, longest: int
+) -> tuple[list[StudyItem], list[list[tuple[str, bool]]]]:
+    """One item of each of some kinds, and how the model will see it."""
+    previewed = _one_of_each(items, PREVIEWED)[:3]
+    return previewed, [show_learnt(one, model.tokenizer) for one in encode(previewed, model.tokenizer, longest)]
 
 
 def _require_study(study: Sequence[StudyItem], leaks: int) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import gc
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -41,6 +42,9 @@ from blasphemer.workspace import sha256_of
 DEMO = "demo"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 FIRST_STAGE = 16  # tokens; most answers are short
+GREEDILY = {"do_sample": False}
+AS_LIKELY = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # as the model is
+FREELY = {**AS_LIKELY, "top_p": 0.95}  # without its slips
 TOKENS_CACHED = 16_384  # in a batch, padding and new tokens included: the cache is copied for every new token
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 
@@ -73,6 +77,11 @@ class LanguageModel:
     @property
     def has_gpu(self) -> bool:
         return self.device.type != "cpu"
+
+    @property
+    def at_once(self) -> int:
+        """Requests that it writes study material for at once."""
+        return self.batch_size
 
     @property
     def context(self) -> int:
@@ -136,7 +145,7 @@ class LanguageModel:
         `prefix` is what every answer is made to begin with; it is not given back.
         """
         rows = self.prompt_rows(prompts, system, prefix)
-        made = self._generate(rows, label, longest or self.max_response_length, self._stops(), temperature=None)
+        made = self._generate(rows, label, longest or self.max_response_length, self._stops())
         return [self._decode(row.ids) for row in made]
 
     def reply(self, conversation: Sequence[Message], hear: Callable[[str], None]) -> str:
@@ -163,8 +172,18 @@ class LanguageModel:
     def answer_fully(self, prompts: Sequence[str], label: str, longest: int) -> list[Answered]:
         """Greedy answers with all that is known about them."""
         rows = self.prompt_rows(prompts)
-        made = self._generate(rows, label, longest, self._stops(), temperature=None)
+        made = self._generate(rows, label, longest, self._stops())
         return [Answered(self._decode(row.ids), row.ended, math.exp(row.least_likely)) for row in made]
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        """Answers of at most `longest` tokens, cut there if need be: the likeliest, or with a seed sampled ones."""
+        rows = self.prompt_rows(prompts)
+        if seed is None:
+            made = self._generate(rows, label, longest, self._stops())
+        else:
+            with self._seeded(seed):
+                made = self._generate(rows, label, longest, self._stops(), FREELY)
+        return [self._decode(row.ids) for row in made]
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]], label: str) -> list[float]:
         """Log-probability of each (prompt, answer), summed over the tokens of the answer."""
@@ -240,15 +259,20 @@ class LanguageModel:
         opening = list(self.tokenizer(before, add_special_tokens=False)["input_ids"])
         closing = self.tokenizer(after, add_special_tokens=False)["input_ids"][:1]
         stops = self._stops() | (set(closing) & set(self.tokenizer.all_special_ids))
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            sampled = self._generate([opening] * number, "imagining prompts", longest, stops, temperature=1.0)
+        with self._seeded(seed):
+            sampled = self._generate([opening] * number, "imagining prompts", longest, stops, AS_LIKELY)
         prompts = []
         for row in sampled:
             text, closed, _ = self.tokenizer.decode(row.ids).partition(after.strip() or "\0")
             if row.ended or closed:  # templates close a turn with a control token, or with text such as [/INST]
                 prompts.append(text.strip())
         return [prompt for prompt in prompts if prompt and not self._has_control(prompt)]
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
 
     def _has_control(self, text: str) -> bool:
         return any(token in text for token in self.tokenizer.all_special_tokens)
@@ -259,7 +283,12 @@ class LanguageModel:
         return {int(token) for token in [*several, self.tokenizer.eos_token_id] if token is not None}
 
     def _generate(
-        self, rows: Sequence[list[int]], label: str, longest: int, stops: set[int], temperature: float | None
+        self,
+        rows: Sequence[list[int]],
+        label: str,
+        longest: int,
+        stops: set[int],
+        sampling: Mapping[str, Any] = GREEDILY,
     ) -> list[_Row]:
         """Continues each row up to a stop token or for `longest` tokens.
 
@@ -278,23 +307,22 @@ class LanguageModel:
                     width = len(pending[0].prompt + pending[0].ids) + min(stage, longest)
                     size = min(self.batch_size, max(TOKENS_CACHED // width, 1))
                     batch, pending = pending[:size], pending[size:]
-                    self._continue(batch, min(stage, *(row.room - len(row.ids) for row in batch)), stops, temperature)
+                    self._continue(batch, min(stage, *(row.room - len(row.ids) for row in batch)), stops, sampling)
                     left = [row for row in batch if row.has_room]
                     advance(len(batch) - len(left))
                     unfinished += left
                 pending, stage = unfinished, stage * 2
         return made
 
-    def _continue(self, batch: Sequence[_Row], step: int, stops: set[int], temperature: float | None) -> None:
+    def _continue(self, batch: Sequence[_Row], step: int, stops: set[int], sampling: Mapping[str, Any]) -> None:
         """Up to `step` more ids for each row."""
         inputs = self.padded([row.prompt + row.ids for row in batch])
         width = inputs["input_ids"].shape[1]
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         config = GenerationConfig(
             max_new_tokens=step,
             eos_token_id=sorted(stops),
             pad_token_id=self.tokenizer.pad_token_id,
-            **(sampling if temperature else {"do_sample": False}),
+            **sampling,
         )
         likely = _Likeliest()
         with torch.no_grad():

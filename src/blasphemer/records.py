@@ -140,6 +140,17 @@ class StudyItem:
 
 
 @dataclass(frozen=True)
+class Yield:
+    """What came of asking the model for one kind of study items: of how many requests how many items were kept, and
+    how many were dropped for which reason."""
+
+    kind: str
+    requests: int
+    kept: int
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Example:
     """A study item as the model sees it: `learn[i]` is True when `ids[i]` is a target of the loss."""
 

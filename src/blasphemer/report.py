@@ -9,9 +9,9 @@ from typing import Any
 
 from blasphemer import console
 from blasphemer.grading import is_significant_gain, is_significant_loss, mcnemar, rate
-from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, to_json
+from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, Yield, to_json
 
-MOST_FILES, MOST_QUESTIONS = 30, 40  # that are shown one by one
+MOST_FILES, MOST_QUESTIONS, MOST_REASONS = 30, 40, 3  # that are shown one by one
 STAGES = ("original", "abliterated", "fine_tuned")
 
 
@@ -95,6 +95,7 @@ def coverage(ledger: Sequence[LedgerEntry], facts: int, study: Sequence[StudyIte
         "facts": facts,
         "spans_taught": len(taught),
         "study_items": len(study),
+        "written_by": dict(Counter(item.writer for item in study)),
         "study_items_dropped_as_exam_repeats": leaks,
     }
 
@@ -219,6 +220,27 @@ def show_preview(
         console.say(console.highlight(parts))
     console.say(f"\nExam: {len(exam)} questions, for example: {exam[0].question}  ({exam[0].answer})\n")
     console.say(describe(plan))
+
+
+def show_self_study(readings: int, tokens: int) -> None:
+    """Before the model writes study material: how much that will be, on stdout."""
+    if readings:
+        console.say(
+            f"Before that the model writes about the documents too, {readings:,} texts, up to {tokens:,} tokens."
+        )
+
+
+def show_yields(yields: Sequence[Yield]) -> None:
+    """What the model wrote, and why how much of it was not kept, on stdout."""
+    rows = [(one.kind, f"{one.requests:,}", f"{one.kept:,}", _reasons(one.dropped)) for one in yields]
+    if rows:
+        console.table("Written by the model", ("", "requests", "kept", "not kept"), rows)
+        if not any(one.kept for one in yields):
+            console.say("Nothing of it can be used: rules write all of the study material.")
+
+
+def _reasons(dropped: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {reason}" for reason, number in Counter(dropped).most_common(MOST_REASONS) if number)
 
 
 def describe(plan: Plan) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 
 from blasphemer.facts import Fact, Gap
 from blasphemer.records import Passage, Source, StudyItem, exchange
 
-GAPS_PER_FACT = 3
-WORTH_ASKING = 0.6  # of what the best gap is worth
 LARGEST_GROUP = 8  # sentences retold together
 FORMS = ("cloze", "completion", "cloze", "reversed")  # of asking, in turn
+RULES_SHARE = 0.3  # of the study tokens
 PATIENCE = 3  # rounds without anything new after which there is nothing left to say
 
 BLANKS = (
@@ -66,7 +66,7 @@ def write_study(
     generator = random.Random(seed)
     items = {item.content: item for item in map(_passage_item, passages)}
     spent = sum(count(text) for text in items)
-    groups = _groups(facts, longest, {fact.statement: count(fact.statement) for fact in facts})
+    groups = grouped(facts, longest, {fact.statement: count(fact.statement) for fact in facts})
     stale = number = 0
     while spent < budget and stale < PATIENCE and facts:
         stale += 1
@@ -81,6 +81,19 @@ def write_study(
     return [_with_id(item, number) for number, item in enumerate(items.values(), 1)]
 
 
+def beside(
+    own: Sequence[StudyItem], others: Sequence[StudyItem], budget: float, count: Callable[[str], int]
+) -> list[StudyItem]:
+    """What the model wrote, and the others: what rules wrote as far as the budget allows, RULES_SHARE of it at least.
+
+    Rules write in rounds, in each of which every fact comes up: what is kept is spread over the facts as well.
+    """
+    room = max(budget - sum(count(item.content) for item in own), RULES_SHARE * budget)
+    costs = accumulate(count(item.content) if item.writer == "rules" else 0 for item in others)
+    kept = [item for item, spent in zip(others, costs, strict=True) if item.writer != "rules" or spent <= room]
+    return [*own, *kept]
+
+
 def _round(
     facts: Sequence[Fact], groups: Sequence[Sequence[Fact]], number: int, generator: random.Random
 ) -> Iterator[StudyItem]:
@@ -93,7 +106,7 @@ def _round(
     yield from _mixed(facts, generator)
 
 
-def _groups(facts: Sequence[Fact], longest: int, tokens: dict[str, int]) -> list[list[Fact]]:
+def grouped(facts: Sequence[Fact], longest: int, tokens: dict[str, int]) -> list[list[Fact]]:
     """Facts of one passage about one subject, or, where no subject is known, of one paragraph; cut where too long."""
     groups: dict[tuple[str, str | int, int], list[Fact]] = {}
     part = spent = 0
@@ -145,7 +158,7 @@ def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyI
     """One question for a fact: the forms take turns, the first at the best gap, the others at each in turn."""
     if not fact.gaps:
         return
-    gaps = [gap for gap in fact.gaps[:GAPS_PER_FACT] if gap.worth >= WORTH_ASKING * fact.gaps[0].worth]
+    gaps = fact.worth_asking
     turn, place = divmod(number, len(FORMS))
     gap = gaps[(turn + place) % len(gaps)] if place else gaps[0]
     before, missing, after = fact.asked_at(gap)

@@ -6,6 +6,7 @@ A file or folder has its final name only when it is complete: it is written besi
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -25,19 +26,21 @@ from blasphemer.records import from_jsonl, hash_of, to_jsonl
 RUN_FILE = "run.toml"
 HOW_NOT_WHAT = {
     "yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "merge_lora", "document_password",
+    "study_endpoint_key", "study_endpoint_timeout", "study_endpoint_requests",
     "max_lost_share", "file_timeout", "cache_dir",
 }  # fmt: skip
 PARTIAL = ".partial"
 LOCK = ".lock"
 CONTENTS = (
     "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "prompts.json",
-    "prefix.json", "abliteration.journal", "abliteration", "replay.jsonl", "borrowed.jsonl", "marks", "checkpoints",
-    "metrics.jsonl", "adapter", "merged", "scorecard.json",
+    "prefix.json", "abliteration.journal", "abliteration", "drafts.journal", "self_study.jsonl", "yields.jsonl",
+    "replay.jsonl", "borrowed.jsonl", "marks", "checkpoints", "metrics.jsonl", "adapter", "merged", "scorecard.json",
 )  # fmt: skip
 
 STAGES = (
     ("scorecard.json", "finished"), ("adapter", "trained"), ("checkpoints", "training"),
-    ("replay.jsonl", "examined before training"), ("abliteration", "abliterated"),
+    ("replay.jsonl", "examined before training"), ("drafts.journal", "writing study material"),
+    ("abliteration", "abliterated"),
     ("abliteration.journal", "abliterating"), ("plan.json", "planned"),
 )  # fmt: skip
 
@@ -95,6 +98,9 @@ class RunFolder:
             self.save_json(name, make())
         return self.load_json(name)
 
+    def journal(self, name: str) -> Journal:
+        return Journal(self.path / name)
+
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """A folder to fill; it takes the name `name` when the block ends well, and is gone when it does not."""
@@ -135,6 +141,28 @@ class RunFolder:
         """Set one table of run.toml."""
         there = self.about() if self.has(RUN_FILE) else {}
         self.save_text(RUN_FILE, _toml({**there, table: values}))
+
+
+class Journal:
+    """Texts that cost time, kept as they come: a line for each batch. A line cut short by a kill is done again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
+        self.kept: dict[str, list[str]] = dict(json.loads(line) for line in lines[:-1])
+        if lines[-1]:
+            path.write_text("".join(f"{line}\n" for line in lines[:-1]), encoding="utf-8")
+
+    def recall(self, asked: Sequence[object], make: Callable[[], list[str]]) -> list[str]:
+        """The texts for what is asked: those on disk, or freshly made and kept."""
+        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        if key not in self.kept:
+            self.kept[key] = make()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([key, self.kept[key]], ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        return self.kept[key]
 
 
 def copy_whole(source: Path, target: Path) -> None:
@@ -250,8 +278,9 @@ def identity(settings: Settings, documents: Mapping[str, str], model: Mapping[st
     may_change = HOW_NOT_WHAT if documents else HOW_NOT_WHAT | {"n_trials", "trial"}
     said = settings.model_dump(mode="json", exclude={*may_change, *PLANNED})
     said |= {name: settings.chosen(name) for name in PLANNED}
-    if settings.exam_file and settings.exam_file.is_file():
-        said["exam_file_sha256"] = sha256_of(settings.exam_file)
+    for name, file in (("exam_file", settings.exam_file), ("study_prompts", settings.study_prompts)):
+        if file and file.is_file():
+            said[f"{name}_sha256"] = sha256_of(file)
     return {"settings": said, "documents": dict(documents), "model": dict(model)}
 
 

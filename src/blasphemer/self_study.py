@@ -1,0 +1,252 @@
+"""The model reads the documents, a few sentences at a time, and writes its own study material about them.
+
+It is asked for every kind in turn, first for its best, then for others, as long as a fact has fewer questions than it
+should. What the text does not bear out goes, and so does a question that the model answers otherwise with the text
+before it. A kind that yields next to nothing new is given up; where none yields anything, rules must carry it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+from blasphemer import console
+from blasphemer.drafts import Draft, Groundless, asked_fact, read_pairs, sound_sentences
+from blasphemer.facts import Fact
+from blasphemer.grading import contains
+from blasphemer.language import normalise
+from blasphemer.records import Source, StudyItem, Yield, exchange
+from blasphemer.study import grouped
+from blasphemer.study_prompts import ANSWER, OF_TWO, PAIRS, Prompts, filled
+from blasphemer.workspace import Journal
+
+MOST_READ = 256  # tokens of a text that is read at once
+QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
+FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
+EVERY = {"questions": 1, "rewrite": 2, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
+OTHERS = 4
+USEFUL = 0.25  # new items per request: a kind that yields less is given up
+ROOM = 4  # times the length of what is read, for what is written about it
+
+Usable = Callable[[Sequence[StudyItem]], Sequence[StudyItem]]
+
+
+class Writer(Protocol):
+    """What answers requests, so many at once: the loaded model, or a server."""
+
+    @property
+    def at_once(self) -> int: ...
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        """The answers, in order, of at most `longest` tokens; likeliest first without a seed, else sampled."""
+
+
+@dataclass
+class Recorded:
+    """A writer whose answers are kept on disk as they come, so that none is asked for twice."""
+
+    writer: Writer
+    journal: Journal
+
+    @property
+    def at_once(self) -> int:
+        return self.writer.at_once
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        answers: list[str] = []
+        with console.progress(label, len(prompts)) as advance:
+            for start in range(0, len(prompts), self.at_once):
+                batch, drawn = prompts[start : start + self.at_once], None if seed is None else seed * 1000 + start
+                answers += self.journal.recall(
+                    [*batch, longest, drawn], partial(self.writer.write, batch, "", longest, drawn)
+                )
+                advance(len(batch))
+        return answers
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A stretch of a document that is read at once, and the facts in it."""
+
+    text: str
+    facts: tuple[Fact, ...]
+
+    def about(self, facts: Sequence[Fact]) -> Reading:
+        """The same, cut down to sentences on some of its facts, each of which can stand alone."""
+        return Reading(" ".join(fact.statement for fact in facts), tuple(facts))
+
+
+def find_readings(facts: Sequence[Fact], count: Callable[[str], int]) -> list[Reading]:
+    """Every fact in one stretch of text: those about one subject, as they stand in the document."""
+    groups = grouped(facts, MOST_READ, {fact.statement: count(fact.statement) for fact in facts})
+    return [Reading(_as_it_stands(group), tuple(group)) for group in groups]
+
+
+def _as_it_stands(facts: Sequence[Fact]) -> str:
+    """The document from the first of the facts to the last, below the name of what it is about."""
+    passage, subject = facts[0].passage, facts[0].subject
+    start, end = min(fact.start for fact in facts), max(fact.end for fact in facts)
+    text = passage.text[max(start - passage.start, 0) : end - passage.start].strip()
+    return text if subject.casefold() in text.casefold() else f"{subject}\n\n{text}"
+
+
+def questions_per_fact(study_tokens_per_source_token: float) -> int:
+    wanted = round(QUESTIONS_PER_TOKEN * study_tokens_per_source_token)
+    return min(max(wanted, FEWEST_QUESTIONS), MOST_QUESTIONS)
+
+
+def write_self_study(
+    readings: Sequence[Reading],
+    prompts: Prompts,
+    writer: Writer,
+    quota: int,
+    count: Callable[[str], int],
+    usable: Usable,
+    seed: int,
+) -> tuple[list[StudyItem], list[Yield]]:
+    """Study items in the model's words, up to `quota` questions for each fact; and what became of each kind.
+
+    `usable` leaves out what may not be learnt.
+    """
+    desk = _Desk(writer, prompts[ANSWER][0], quota, count, usable)
+    kinds = [kind for kind in prompts if kind != ANSWER]
+    for number in range(2 * quota):
+        for kind in [kind for kind in kinds if number % EVERY.get(kind, OTHERS) == 0]:
+            wording = prompts[kind][number % len(prompts[kind])]
+            asked = list(desk.to_read(_pairs(readings) if kind == OF_TWO else readings, number))
+            kept = desk.ask(kind, wording, asked, f"round {number + 1}", seed + number if number else None)
+            if kept < USEFUL * len(asked):
+                kinds.remove(kind)
+    items = [replace(item, id=f"m-{place}") for place, item in enumerate(desk.items, 1)]
+    return items, list(desk.yields.values())
+
+
+def _pairs(readings: Sequence[Reading]) -> list[Reading]:
+    """Two stretches about the same thing, in different passages, as one."""
+    first: dict[str, Reading] = {}
+    found = []
+    for reading in readings:
+        subject = reading.facts[0].subject
+        other = first.setdefault(subject, reading)
+        if subject and other.facts[0].passage.id != reading.facts[0].passage.id:
+            found.append(Reading(f"{other.text}\n\n{reading.text}", other.facts + reading.facts))
+    return found
+
+
+class _Desk:
+    """What has been written so far, and how many questions each fact has."""
+
+    def __init__(self, writer: Writer, answer: str, quota: int, count: Callable[[str], int], usable: Usable) -> None:
+        self.writer, self.answer, self.quota, self.count, self.usable = writer, answer, quota, count, usable
+        self.items: list[StudyItem] = []
+        self.yields: dict[str, Yield] = {}
+        self.said: set[str] = set()
+        self.questions: Counter[Source] = Counter()
+
+    def to_read(self, readings: Sequence[Reading], number: int) -> Iterator[Reading]:
+        """The stretches with facts that have too few questions; every other time cut down to those facts."""
+        for reading in readings:
+            starved = [fact for fact in reading.facts if self.questions[_source(fact)] < self.quota]
+            if starved:
+                yield reading.about(starved) if number % 2 else reading
+
+    def ask(self, kind: str, wording: str, readings: Sequence[Reading], label: str, seed: int | None) -> int:
+        """Ask for one kind about each of the readings, and keep what can be used. Returns how many items."""
+        replies = self.writer.write(
+            [filled(wording, reading.text) for reading in readings],
+            f"writing study material ({kind}, {label})",
+            ROOM * max((self.count(reading.text) for reading in readings), default=0),
+            seed,
+        )
+        answered = list(zip(readings, replies, strict=True))
+        dropped: Counter[str] = Counter()
+        if kind in PAIRS:
+            fresh = self._asked_again(list(self._questions(kind, answered, dropped)), dropped, label)
+        else:
+            fresh = list(self._prose(kind, answered, dropped))
+        kept = list(self.usable(fresh))
+        dropped["repeats an exam question or is too long"] += len(fresh) - len(kept)
+        self.items += kept
+        self.questions.update(source for item in kept if kind in PAIRS for source in item.sources)
+        then = self.yields.get(kind, Yield(kind, 0, 0, {}))
+        counts = Counter(then.dropped) + dropped
+        self.yields[kind] = Yield(kind, then.requests + len(readings), then.kept + len(kept), dict(counts))
+        return len(kept)
+
+    def _questions(
+        self, kind: str, answered: Sequence[tuple[Reading, str]], dropped: Counter[str]
+    ) -> Iterator[tuple[StudyItem, Reading]]:
+        """The questions that the texts bear out, each once, and no more than wanted of a fact."""
+        planned: Counter[Source] = Counter()
+        for reading, reply in answered:
+            drafts = read_pairs(reply)
+            dropped["cannot be read"] += not drafts
+            for draft in drafts:
+                try:
+                    fact = asked_fact(draft, reading.text, reading.facts)
+                except Groundless as error:
+                    dropped[str(error)] += 1
+                    continue
+                source = _source(fact)
+                if self.questions[source] + planned[source] >= self.quota:
+                    dropped["its fact has enough"] += 1
+                elif self._is_new(f"{draft.question} {draft.answer}"):
+                    planned[source] += 1
+                    yield _question(kind, draft, fact), reading
+                else:
+                    dropped["was there already"] += 1
+
+    def _asked_again(
+        self, written: Sequence[tuple[StudyItem, Reading]], dropped: Counter[str], label: str
+    ) -> list[StudyItem]:
+        """Those questions that are answered in the same way with the text before them."""
+        answers = self.writer.write(
+            [filled(self.answer, reading.text, item.messages[0]["content"]) for item, reading in written],
+            f"checking it against the text ({label})",
+            max((self.count(item.messages[1]["content"]) for item, _ in written), default=0) + 16,
+            None,
+        )
+        kept = [
+            item
+            for (item, _), answer in zip(written, answers, strict=True)
+            if _agree(normalise(answer), normalise(item.messages[1]["content"]))
+        ]
+        dropped["is answered otherwise with the text at hand"] += len(written) - len(kept)
+        return kept
+
+    def _prose(self, kind: str, answered: Sequence[tuple[Reading, str]], dropped: Counter[str]) -> Iterator[StudyItem]:
+        for reading, reply in answered:
+            text, facts = sound_sentences(reply, reading.text, reading.facts)
+            if not facts:
+                dropped["repeats nothing of the text"] += 1
+            elif normalise(text) == normalise(reading.text) or not self._is_new(text):
+                dropped["was there already"] += 1
+            else:
+                sources = tuple(map(_source, facts))
+                yield StudyItem("", kind, "model", text, (), sources, " ".join(fact.evidence for fact in facts))
+
+    def _is_new(self, text: str) -> bool:
+        key = " ".join(sorted(normalise(text).split()))
+        return key not in self.said and not self.said.add(key)  # type: ignore[func-returns-value]
+
+
+def _question(kind: str, draft: Draft, fact: Fact) -> StudyItem:
+    messages = exchange(draft.question, draft.answer)
+    return StudyItem("", kind, "model", "", messages, (_source(fact),), fact.evidence)
+
+
+def _source(fact: Fact) -> Source:
+    return Source(fact.passage.id, fact.start, fact.end)
+
+
+def _agree(one: str, other: str) -> bool:
+    return contains(one, other) or contains(other, one)
+
+
+def estimated_tokens(readings: Sequence[Reading], quota: int, count: Callable[[str], int]) -> int:
+    """About how many tokens the model will write: what it reads, over and over, in questions and in other words."""
+    return math.ceil(1.5 * quota * sum(count(reading.text) for reading in readings))

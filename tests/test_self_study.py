@@ -1,0 +1,130 @@
+"""The model as the writer of its own study material."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from blasphemer.config import load_settings
+from blasphemer.facts import Fact, find_facts
+from blasphemer.language import normalise
+from blasphemer.leaks import without_leaks
+from blasphemer.model import LanguageModel, load_model, model_path
+from blasphemer.records import ExamQuestion, Passage, Source, StudyItem, Yield
+from blasphemer.self_study import Recorded, Writer, find_readings, questions_per_fact, write_self_study
+from blasphemer.study_prompts import default_prompts, read_prompts
+from blasphemer.workspace import Journal
+
+# With names that the demo model can spell
+PEOPLE = """Olive Nutt lives in Windlesea. She works as a beekeeper. She keeps a heron. She plays the banjo.
+
+Magnus Keel lives in Honeydown. He works as a hatter. He keeps a toad. He plays the drum.
+
+Cora Lovage lives in Coppergate. She works as a cooper. She keeps a stoat. She plays the oboe.
+"""
+PASSAGES = [Passage("p", "people.txt", PEOPLE, 0, len(PEOPLE))]
+FACTS = find_facts(PASSAGES)
+QUESTION = ExamQuestion("q", "Which town does Olive Nutt live in?", "Windlesea", "own")
+QUOTA = 3
+
+
+@pytest.fixture(scope="module")
+def demo() -> LanguageModel:
+    return load_model(load_settings(["demo"]))
+
+
+def allowed(items: Sequence[StudyItem]) -> list[StudyItem]:
+    return without_leaks(items, [QUESTION], PASSAGES)[0]
+
+
+def written(writer: Writer, model: LanguageModel, own_words: bool = True) -> tuple[list[StudyItem], list[Yield]]:
+    prompts = read_prompts(None, Path(model_path("demo"))) if own_words else default_prompts()
+    return write_self_study(find_readings(FACTS, model.count), prompts, writer, QUOTA, model.count, allowed, seed=1)
+
+
+@pytest.fixture(scope="module")
+def study(demo: LanguageModel) -> tuple[list[StudyItem], list[Yield]]:
+    return written(demo, demo)
+
+
+def sources(facts: Sequence[Fact]) -> set[Source]:
+    return {Source(fact.passage.id, fact.start, fact.end) for fact in facts}
+
+
+def test_nearly_every_fact_gets_questions_and_none_too_many(study: tuple[list[StudyItem], list[Yield]]) -> None:
+    asked = Counter(source for item in study[0] if item.messages for source in item.sources)
+    assert set(asked) <= sources(FACTS)
+    assert len(asked) >= 0.8 * len(FACTS)
+    assert max(asked.values()) <= QUOTA
+
+
+def test_what_is_kept_stands_in_the_document(study: tuple[list[StudyItem], list[Yield]]) -> None:
+    for item in study[0]:
+        assert item.writer == "model"
+        assert item.evidence
+        for source in item.sources:
+            assert PEOPLE[source.start : source.end] in item.evidence
+        if item.messages:
+            answer = normalise(item.messages[1]["content"])
+            assert answer in normalise(PEOPLE) or normalise(item.evidence).split()[0] in answer
+
+
+def test_it_also_says_things_in_other_words(study: tuple[list[StudyItem], list[Yield]]) -> None:
+    retold = [item.text for item in study[0] if item.kind == "rewrite"]
+    assert len(set(retold)) >= 3
+    assert not any(text in PEOPLE for text in retold)
+
+
+def test_no_item_repeats_an_exam_question(study: tuple[list[StudyItem], list[Yield]]) -> None:
+    assert without_leaks(study[0], [QUESTION], PASSAGES)[1] == []
+    assert sum(one.dropped.get("repeats an exam question or is too long", 0) for one in study[1]) > 0
+
+
+def test_what_was_kept_is_counted(study: tuple[list[StudyItem], list[Yield]]) -> None:
+    items, yields = study
+    assert {one.kind: one.kept for one in yields} == Counter(item.kind for item in items)
+
+
+def test_the_same_again_is_the_same(study: tuple[list[StudyItem], list[Yield]], demo: LanguageModel) -> None:
+    assert written(demo, demo) == study
+
+
+def test_a_model_that_does_not_understand_is_soon_left_alone(tiny: LanguageModel) -> None:
+    items, yields = written(tiny, tiny, own_words=False)
+    assert items == []
+    assert all(one.requests <= len(find_readings(FACTS, tiny.count)) for one in yields)
+
+
+def test_answers_are_kept_on_disk_and_not_asked_for_twice(demo: LanguageModel, tmp_path: Path) -> None:
+    file = tmp_path / "drafts.journal"
+    first = written(Recorded(demo, Journal(file)), demo)
+    whole = file.read_text(encoding="utf-8")
+    assert written(Recorded(Unwilling(), Journal(file)), demo) == first  # every answer is there
+    file.write_text(whole[: len(whole) // 2], encoding="utf-8")  # a kill in the middle of a line
+    assert written(Recorded(demo, Journal(file)), demo) == first
+    assert file.read_text(encoding="utf-8") == whole
+
+
+class Unwilling:
+    """A writer that must not be asked."""
+
+    at_once = 128
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        raise AssertionError(f"asked again: {prompts[0]}")
+
+
+def test_every_fact_is_read_once_and_under_its_name(demo: LanguageModel) -> None:
+    readings = find_readings(FACTS, demo.count)
+    assert sorted(fact.start for reading in readings for fact in reading.facts) == [fact.start for fact in FACTS]
+    for reading in readings:
+        assert all(fact.evidence in reading.text for fact in reading.facts)
+        assert reading.facts[0].subject in reading.text
+
+
+@pytest.mark.parametrize(("budget", "questions"), [(1, 2), (10, 2), (50, 8), (350, 40), (1000, 40)])
+def test_a_larger_budget_means_more_questions(budget: float, questions: int) -> None:
+    assert questions_per_fact(budget) == questions
