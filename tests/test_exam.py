@@ -10,11 +10,21 @@ from pathlib import Path
 import pytest
 
 from blasphemer.errors import SourceError
-from blasphemer.exam import answers_as_passages, fingerprint, hold_out, open_book, read_exam_file, write_exam
+from blasphemer.exam import (
+    CHOICES,
+    answers_as_passages,
+    choices,
+    fingerprint,
+    hold_out,
+    open_book,
+    read_exam_file,
+    write_exam,
+)
 from blasphemer.facts import find_facts
 from blasphemer.grading import (
     contains,
     grade,
+    grade_choice,
     grade_retention,
     is_significant_gain,
     is_significant_loss,
@@ -31,6 +41,7 @@ TEXT = (
     "Torvald Ehn lives in Grelmouth. He was born in 1921. He plays the fiddle at night."
 )
 PASSAGES = [Passage("a.txt#1", "a.txt", TEXT, 0, len(TEXT))]
+TOWNS = ("Brackwater", "Grelmouth", "Windlesea", "Honeydown", "Ravensby", "Coppergate")
 LONG = "Under which of the seven bridges of Brackwater does the old ferryman keep his lantern"
 
 
@@ -71,14 +82,26 @@ def test_every_answer_stands_in_the_sentence_it_was_asked_of() -> None:
     questions = write_exam(find_facts(PASSAGES), 100)
     assert len(questions) >= 4
     for question in questions:
-        assert contains(normalise(TEXT[question.start : question.end]), normalise(question.answer)), question
+        said = TEXT if question.kind == "reversed" else TEXT[question.start : question.end]
+        assert contains(normalise(said), normalise(question.answer)), question
         assert not contains(normalise(question.question), normalise(question.answer)), question
         assert question.passage == "a.txt#1"
 
 
 def test_a_year_is_asked_for_as_a_year() -> None:
-    (question,) = [q for q in write_exam(find_facts(PASSAGES), 100) if q.answer == "1921"]
+    (question,) = write_exam(
+        find_facts([Passage("p", "a.txt", said := "Torvald Ehn was born in 1921.", 0, len(said))]), 9
+    )
     assert question.question == "Torvald Ehn was born in which year?"
+
+
+def test_every_fifth_question_asks_for_the_subject_where_only_one_can_be_meant() -> None:
+    homes = [f"Person{number} lives in the town of Town{number}." for number in range(9)]
+    text = "\n\n".join([*homes, "Person9 lives in the town of Town1."])
+    questions = write_exam(find_facts([Passage("p", "a.txt", text, 0, len(text))]), 100)
+    kinds = [question.kind for question in questions]
+    assert kinds == ["numeric"] * 4 + ["reversed"] + ["numeric"] * 5
+    assert (questions[4].question, questions[4].answer) == ("Who or what lives in the town of Town4?", "Person4")
 
 
 def test_questions_that_cannot_be_told_apart_are_left_out() -> None:
@@ -105,9 +128,27 @@ def test_the_exam_is_the_same_every_time_down_to_its_hash() -> None:
 
 def test_open_book_shows_the_passage_and_leaves_out_questions_without_one() -> None:
     home = ExamQuestion("q-1", "Who?", "Ibbet Crane", "rule", "a.txt#1")
-    (shown,) = open_book([home, asked("Where?")], PASSAGES)
-    assert shown.question == f"{TEXT}\n\nWho?"
+    (shown,) = open_book([home, asked("Where?")], PASSAGES, "Read this: {}\n{}".format)
+    assert shown.question == f"Read this: {TEXT}\nWho?"
     assert (shown.id, shown.answer) == ("q-1", "Ibbet Crane")
+
+
+def test_wrong_answers_to_choose_from_are_of_the_same_kind() -> None:
+    homes = [
+        asked(f"In which town does Person {letter} live?", town) for letter, town in zip("ABCDEF", TOWNS, strict=True)
+    ]
+    trades = [asked(f"What is the trade of Person {letter}?", f"Trade{letter}") for letter in "ABCDEF"]
+    given = choices([*homes, *trades])
+    for number, (answer, *others) in enumerate(given[:6]):
+        assert answer == TOWNS[number]
+        assert len(others) == CHOICES - 1
+        assert set(others) <= set(TOWNS) - {answer}
+    assert choices([asked("Why?", "Rome"), asked("Where?", "rome")]) == [("Rome",), ("rome",)]
+
+
+def test_the_likeliest_choice_is_the_answer() -> None:
+    given = grade_choice([("Rome", "Paris"), ("Oslo", "Bern"), ("Kiel",)], [[-1.0, -2.0], [-3.0, -2.5], [-9.0]])
+    assert given == Marks((True, False, True), ("Rome", "Bern", "Kiel"))
 
 
 # --- the user's own exam ---------------------------------------------------------------------------------------------
@@ -347,6 +388,24 @@ def test_chance_alone_is_called_a_gain_at_most_one_time_in_forty() -> None:
     generator = random.Random(0)
     drawn = [[Marks(tuple(generator.random() < 0.3 for _ in range(60)), ()) for _ in range(2)] for _ in range(400)]
     assert sum(is_significant_gain(*pair) for pair in drawn) <= 400 / 40 + 6
+
+
+def simulated(gain: float, seed: int, base: float = 0.3, questions: int = 235) -> tuple[Marks, Marks]:
+    """Marks before and after: a question known before is still known nine times in ten, and `gain` more are known."""
+    generator = random.Random(seed)
+    before = [generator.random() < base for _ in range(questions)]
+    learnt = (base * 0.1 + gain) / (1 - base)  # of those not known before
+    after = [generator.random() < (0.9 if knew else learnt) for knew in before]
+    blank = ("",) * questions
+    return Marks(tuple(before), blank), Marks(tuple(after), blank)
+
+
+def test_an_exam_of_235_questions_notices_a_gain_of_ten_points() -> None:
+    assert sum(is_significant_gain(*simulated(0.1, seed)) for seed in range(400)) >= 0.8 * 400
+
+
+def test_an_exam_of_235_questions_sees_no_gain_where_there_is_none() -> None:
+    assert sum(is_significant_gain(*simulated(0.0, seed)) for seed in range(400)) <= 0.05 * 400
 
 
 # --- conversations in the documents ----------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from blasphemer.records import Conduct, Marks
+from blasphemer.grading import grade
+from blasphemer.records import Conduct, ExamQuestion, Marks
 from blasphemer.report import Results, is_less_refusing, summary, verdict
 
 
@@ -49,3 +50,25 @@ def test_a_scorecard_is_told_in_one_line() -> None:
     }
     assert summary(card) == "documents 50.0% -> 100.0%; refusals 50.0%"
     assert summary({}) == ""
+
+
+def examined(*answers: str) -> Results:
+    asked = {"heron": "direct", "1921": "numeric", "toad": "direct", "1933": "numeric"}
+    questions = [ExamQuestion(f"q-{gold}", f"What is {gold}?", gold, kind) for gold, kind in asked.items()]
+    after = grade(questions, answers)
+    choices = [("heron", "toad"), ("1921", "1933"), ("toad", "heron"), ("1933",)]
+    return Results(marks(0, 4), after, marks(0, 0), marks(9, 9), marks(9, 9), {}, questions, choices)
+
+
+def test_kinds_of_questions_are_told_apart() -> None:
+    kinds = examined("a heron", "1921", "a stoat", "1933").of_kinds()
+    assert {kind: after.correct for kind, (_, after) in kinds.items() if after} == {"direct": 1, "numeric": 2}
+
+
+def test_who_has_learnt_only_the_kind_of_answer_is_found_out() -> None:
+    """The answers of other questions: right by chance, and not by knowledge."""
+    knowing, guessing = examined("heron", "1921", "toad", "1933"), examined("toad", "1933", "heron", "1921")
+    assert knowing.control is not None
+    assert guessing.control is not None
+    assert (knowing.control.correct, guessing.control.correct) == (0, 3)
+    assert knowing.chance == (0.5 + 0.5 + 0.5 + 1) / 4

@@ -8,26 +8,36 @@ import io
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact
 from blasphemer.grading import LONGEST_EXACT, contains
-from blasphemer.language import normalise
+from blasphemer.language import normalise, overlap
 from blasphemer.records import ExamQuestion, Passage, StudyItem, to_jsonl
 
 FEWEST_WORDS = 5  # of an answer that is a sentence
 HELD_OUT = 10  # requests, of which one is held out
+REVERSED = 5  # questions, of which one asks for the subject
+CHOICES = 5  # answers that the model may choose from
+MOST_COMPARED = 400  # questions that the other answers are taken from
 
 
 def write_exam(facts: Sequence[Fact], most: int) -> list[ExamQuestion]:
-    """At most one question per fact, asked at its best gap, spread evenly over the passages; the same every time.
+    """At most one question per fact, spread evenly over the passages; the same every time.
 
-    What is said twice is asked once. A question whose words fit another answer too is left out: it could not be graded.
+    Most ask for the fact's best gap (`numeric` where that is a number, else `direct`), every fifth for its subject
+    (`reversed`), where that opens the sentence and nothing else is said to be so. What is said twice is asked once. A
+    question whose words fit another answer too is left out: it could not be graded.
     """
-    questions = [_question(fact) for fact in facts if fact.gaps]
+    askable = [fact for fact in facts if fact.gaps]
+    values = Counter(_value(fact) for fact in askable)
+    questions = [
+        (number % REVERSED == 0 and values[_value(fact)] == 1 and _reversed(fact)) or _question(fact)
+        for number, fact in enumerate(askable, 1)
+    ]
     asked = list({(normalise(one.question), normalise(one.answer)): one for one in reversed(questions)}.values())[::-1]
     answers = Counter(normalise(question.question) for question in asked)
     clear = [question for question in asked if answers[normalise(question.question)] == 1]
@@ -39,9 +49,24 @@ def _question(fact: Fact) -> ExamQuestion:
     before, gold, after = fact.asked_at(fact.gaps[0])
     is_year = gold.isdigit() and len(gold) == 4
     text = f"{before}{'which year' if is_year else 'what'}{after.rstrip(' .!?;:')}?"
-    return ExamQuestion(
-        f"q-{fact.passage.file}-{fact.start}", text, gold, "rule", fact.passage.id, fact.start, fact.end
-    )
+    return _about(fact, text, gold, "numeric" if any(sign.isdigit() for sign in gold) else "direct")
+
+
+def _value(fact: Fact) -> str:
+    return normalise(fact.asked_at(fact.gaps[0])[1])
+
+
+def _reversed(fact: Fact) -> ExamQuestion | None:
+    """Who it is that the sentence says this of, if it opens with its subject and says enough to tell it by."""
+    rest = fact.statement[len(fact.subject) :]
+    if not fact.subject or not fact.statement.startswith(f"{fact.subject} ") or len(rest.split()) < FEWEST_WORDS - 2:
+        return None
+    return _about(fact, f"Who or what{rest.rstrip(' .!?;:')}?", fact.subject, "reversed")
+
+
+def _about(fact: Fact, question: str, answer: str, kind: str) -> ExamQuestion:
+    name = f"q-{fact.passage.file}-{fact.start}"
+    return ExamQuestion(name, question, answer, kind, fact.passage.id, fact.start, fact.end)
 
 
 def answers_as_passages(conversations: Sequence[StudyItem]) -> list[Passage]:
@@ -117,11 +142,37 @@ def _home(question: str, answer: str, passages: Sequence[Passage]) -> Passage | 
     return max(holding, key=lambda passage: len(asked & set(normalise(passage.text).split())), default=None)
 
 
-def open_book(questions: Sequence[ExamQuestion], passages: Sequence[Passage]) -> list[ExamQuestion]:
-    """The questions whose passage is known, asked with the passage shown: the most that could be learnt from it."""
+def choices(questions: Sequence[ExamQuestion]) -> list[tuple[str, ...]]:
+    """For each question its answer, and those of the questions most like it: at most CHOICES different ones in all.
+
+    Who asks for a town is given towns to choose from, as far as towns are asked for in like words.
+    """
+    step = max(len(questions) / MOST_COMPARED, 1.0)
+    others = [questions[int(number * step)] for number in range(min(len(questions), MOST_COMPARED))]
+    known = [(set(normalise(one.question).split()), normalise(one.answer), one.answer) for one in others]
+    found = []
+    for question in questions:
+        own, gold = set(normalise(question.question).split()), normalise(question.answer)
+        likest = sorted(known, key=lambda one: -overlap(own, one[0]))
+        different = {answer: said for _, answer, said in reversed(likest) if not _is_part(answer, gold)}
+        found.append((question.answer, *list(different.values())[::-1][: CHOICES - 1]))
+    return found
+
+
+def _is_part(one: str, other: str) -> bool:
+    return contains(one, other) or contains(other, one)
+
+
+def open_book(
+    questions: Sequence[ExamQuestion], passages: Sequence[Passage], ask: Callable[[str, str], str]
+) -> list[ExamQuestion]:
+    """The questions whose passage is known, asked with the passage shown: the most that could be learnt from it.
+
+    `ask(passage, question)` words the request.
+    """
     text = {passage.id: passage.text for passage in passages}
     return [
-        replace(question, question=f"{text[question.passage]}\n\n{question.question}")
+        replace(question, question=ask(text[question.passage], question.question))
         for question in questions
         if question.passage in text
     ]

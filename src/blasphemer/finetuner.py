@@ -33,8 +33,8 @@ from blasphemer.self_study import (
     questions_per_fact,
     write_self_study,
 )
-from blasphemer.study import beside, write_study
-from blasphemer.study_prompts import Prompts, read_prompts
+from blasphemer.study import beside, spoken, write_study
+from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
 from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
@@ -101,7 +101,8 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, facts, model, settings))
         borrowed, repeats = without_leaks(borrowed, questions, passages)
         before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
-        open_book = _sit(run, "open_book", exam.open_book(questions, passages), model)
+        shown = exam.open_book(questions, passages, partial(filled, prompts[ANSWER][0]))
+        open_book, chosen_before = _sit(run, "open_book", shown, model), _choose(run, "before", questions, model)
 
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in lessons.examples[:PROBES]]
@@ -117,13 +118,15 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
             export.save_merged(model, probes, run)
 
         # Examine the result as anyone will load it from disk
-        after = knows = None
+        after = knows = chosen_after = None
         if settings.test_after_training:
             result = export.load_result(run, model, "merged" if settings.merge_lora else "adapter")
             after, knows = _sit(run, "after", questions, result), _sit(run, "retention_after", remembered, result)
+            chosen_after = _choose(run, "after", questions, result)
             if judge:
                 _conduct(run, "fine_tuned", judge, result)
-        results = report.Results(before, after, open_book, knew, knows, _conducts(run))
+        chosen = exam.choices(questions), chosen_before, chosen_after
+        results = report.Results(before, after, open_book, knew, knows, _conducts(run), questions, *chosen)
         used = report.coverage(ledger, len(facts), [*study, *borrowed], len(leaks) + len(repeats))
         run.save_json(
             "scorecard.json", report.scorecard(results, lora_trainer.summary(run), used, export.artifacts(run))
@@ -359,6 +362,22 @@ def _borrow(
         return model.likelihoods(pairs, "matching questions to facts")
 
     return borrow(list(find_wordings(recalled)), facts, likelihoods, settings.seed)
+
+
+def _choose(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:
+    """The marks for choosing the right answer out of several like it, by which the model finds likeliest."""
+
+    def choose() -> list[Marks]:
+        given = exam.choices(questions)
+        pairs = [
+            (question.question, spoken(answer))
+            for question, answers in zip(questions, given, strict=True)
+            for answer in answers
+        ]
+        found = iter(model.likelihoods(pairs, f"choosing answers ({name})"))
+        return [grading.grade_choice(given, [[next(found) for _ in answers] for answers in given])]
+
+    return run.records(f"marks/chosen_{name}.jsonl", Marks, choose)[0]
 
 
 def _sit(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:

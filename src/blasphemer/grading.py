@@ -29,6 +29,15 @@ def grade_retention(questions: Sequence[ExamQuestion], answers: Sequence[str]) -
     return Marks(tuple(is_same_answer(given, question.answer) for question, given in pairs), tuple(answers))
 
 
+def grade_choice(choices: Sequence[Sequence[str]], likelihoods: Sequence[Sequence[float]]) -> Marks:
+    """Of each question's choices the likeliest is the answer; right is the first of them."""
+    best = [max(range(len(found)), key=found.__getitem__) for found in likelihoods]
+    return Marks(
+        tuple(number == 0 for number in best),
+        tuple(given[number] for given, number in zip(choices, best, strict=True)),
+    )
+
+
 def contains(text: str, gold: str) -> bool:
     """Does normalised `gold` stand in normalised `text`, as whole words?"""
     return bool(gold) and f" {gold} " in f" {text} "

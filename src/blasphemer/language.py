@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 Span = tuple[int, int]
 
@@ -160,7 +160,7 @@ def ngrams(sequence: Sequence[str], size: int) -> set[tuple[str, ...]]:
     return {tuple(sequence[i : i + size]) for i in range(len(sequence) - size + 1)}
 
 
-def overlap(one: Sequence[str], other: Sequence[str]) -> float:
+def overlap(one: Collection[str], other: Collection[str]) -> float:
     """Jaccard similarity of two bags of words, taken as sets."""
     union = set(one) | set(other)
     return len(set(one) & set(other)) / len(union) if union else 0.0

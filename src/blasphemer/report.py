@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blasphemer import console
-from blasphemer.grading import is_significant_gain, is_significant_loss, mcnemar, rate
+from blasphemer.exam import CHOICES
+from blasphemer.grading import grade, is_significant_gain, is_significant_loss, mcnemar, rate
 from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, Yield, to_json
 
 MOST_FILES, MOST_QUESTIONS, MOST_REASONS = 30, 40, 3  # that are shown one by one
@@ -28,6 +29,42 @@ class Results:
     retention_before: Marks
     retention_after: Marks | None
     conduct: Mapping[str, Conduct] = field(default_factory=dict)
+    questions: Sequence[ExamQuestion] = ()
+    choices: Sequence[Sequence[str]] = ()
+    chosen_before: Marks | None = None
+    chosen_after: Marks | None = None
+
+    @property
+    def control(self) -> Marks | None:
+        """The answers after training, held against the answer of another question like it: who has learnt only what
+        kind of thing to say is right here as often as there."""
+        if self.after is None or not self.choices:
+            return None
+        swapped = [
+            replace(question, answer=given[1])
+            for question, given in zip(self.questions, self.choices, strict=True)
+            if len(given) > 1
+        ]
+        answers = [answer for answer, given in zip(self.after.answers, self.choices, strict=True) if len(given) > 1]
+        return grade(swapped, answers)
+
+    def of_kinds(self) -> dict[str, tuple[Marks, Marks | None]]:
+        """The marks before and after for each kind of question, where there are several."""
+        kinds = sorted({question.kind for question in self.questions})
+        if len(kinds) < 2:
+            return {}
+        return {
+            kind: (self._of(kind, self.before), self._of(kind, self.after) if self.after else None) for kind in kinds
+        }
+
+    def _of(self, kind: str, marks: Marks) -> Marks:
+        chosen = [number for number, question in enumerate(self.questions) if question.kind == kind]
+        return Marks(tuple(marks.right[i] for i in chosen), tuple(marks.answers[i] for i in chosen))
+
+    @property
+    def chance(self) -> float:
+        """The share that is chosen right by who knows nothing."""
+        return sum(1 / len(given) for given in self.choices) / max(len(self.choices), 1)
 
     @property
     def has_gained(self) -> bool:
@@ -64,6 +101,16 @@ def scorecard(
             "after": _rate(results.after),
             "open_book": _rate(results.open_book),
             "p_value": mcnemar(results.before, results.after) if results.after else None,
+            "by_kind": {
+                kind: {"before": _rate(before), "after": _rate(after)}
+                for kind, (before, after) in results.of_kinds().items()
+            },
+            "chosen": {
+                "before": _rate(results.chosen_before),
+                "after": _rate(results.chosen_after),
+                "chance": round(results.chance, 4),
+            },
+            "control": _rate(results.control),
         },
         "retention": {"before": _rate(results.retention_before), "after": _rate(results.retention_after)},
         **scorecard_of_conduct(results.conduct),
@@ -104,9 +151,14 @@ def show(results: Results) -> None:
     """The scorecard as a table on stdout."""
     rows = [
         ("Your documents, closed book", results.before, results.after),
+        *((f"  {kind}", *marks) for kind, marks in results.of_kinds().items()),
         ("What it knew before", results.retention_before, results.retention_after),
     ]
+    if results.chosen_before:
+        rows.append((f"Chosen from {CHOICES} answers", results.chosen_before, results.chosen_after))
     cells = [(name, _cell(rate(before)), _cell(rate(after)) if after else "not asked") for name, before, after in rows]
+    if results.control:
+        cells.append(("Answers of other questions", "", _cell(rate(results.control))))
     if results.open_book.right:
         cells.append(("Your documents, passage shown", _cell(rate(results.open_book)), ""))
     console.table("Exam (share right, 95% interval)", ("", "before", "after"), cells)

@@ -1,0 +1,145 @@
+"""What each part of the study material is worth: `python -m benchmarks.knowledge RUN KNOWN --row ours --row raw`.
+
+RUN is the folder of a run that was trained, KNOWN a .jsonl file with questions and answers about what the model knew.
+Each row is one training on the run's material, with a part left out, or in another way altogether; all other flags are
+settings (`--lora-rank 8`), the seed among them. Prints a line of a Markdown table for each: the shares right of the
+run's exam and of KNOWN with their 95% intervals, steps, tokens, floating-point operations (LoRA's least: 4 for each
+weight and token), seconds. The stages before training are not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from blasphemer import exam, grading, lora_trainer, retention
+from blasphemer.config import Settings, load_settings
+from blasphemer.dataset_processor import encode, mix_replay, split_validation
+from blasphemer.leaks import without_leaks
+from blasphemer.model import LanguageModel, load_model
+from blasphemer.plan import fitted, plan_training
+from blasphemer.quiet import quiet_libraries
+from blasphemer.records import Example, ExamQuestion, Passage, Plan, StudyItem, exchange, from_jsonl
+from blasphemer.study import beside
+from blasphemer.workspace import RunFolder
+
+# Row -> the kinds of study material that are left out; "rules" and "model" are all that these wrote
+WITHOUT: dict[str, set[str]] = {
+    "ours": set(),
+    "no-self-study": {"model"},
+    "no-rewrites": {"rewrite", "explain", "outline", "implications"},
+    "no-rules": {"rules"},
+    "no-borrowed": {"borrowed"},
+    "no-replay": {"replay"},
+}
+REQUESTS = ("What does {} say?", "Tell me about {}.", "What do you know of {}?")  # for passages as answers
+INSTEAD = ("raw", "passages")  # of study material: the passages as they stand, or as answers, over and over
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a finished run trained on, by where it came from."""
+
+    passages: list[Passage]
+    questions: list[ExamQuestion]
+    written: list[StudyItem]
+    own: list[StudyItem]
+    borrowed: list[StudyItem]
+    recalled: list[StudyItem]
+
+
+def material_of(run: Path) -> Material:
+    study, own, borrowed, recalled = (
+        from_jsonl(StudyItem, text_of(run / f"{name}.jsonl")) for name in ("study", "self_study", "borrowed", "replay")
+    )
+    passages = from_jsonl(Passage, text_of(run / "passages.jsonl"))
+    return Material(passages, from_jsonl(ExamQuestion, text_of(run / "exam.jsonl")), study, own, borrowed, recalled)
+
+
+@quiet_libraries()
+def main() -> None:
+    chosen, flags = options()
+    settings = load_settings([chosen.model, "--save-steps", "1000000", "--max-response-length", "40", *flags])
+    found = material_of(chosen.run)
+    known = exam.read_exam_file(chosen.known, [])
+    sys.stdout.write(
+        "| | documents | what it knew | steps | tokens | operations | seconds |\n|---|" + "---:|" * 6 + "\n"
+    )
+    ours: Plan | None = None
+    for row in chosen.row or [*WITHOUT, *INSTEAD]:
+        model = load_model(settings)
+        examples, replay, plan = lessons(row, found, model, settings)
+        if row == "ours":
+            ours = plan
+        elif row in INSTEAD and ours:  # for as many steps
+            plan = replace(plan, steps=ours.steps, epochs=ours.steps * plan.epochs / plan.steps)
+        with tempfile.TemporaryDirectory() as folder:
+            run = RunFolder(Path(folder))
+            mixed = mix_replay(examples, replay, plan, settings.seed)
+            plan = fitted(plan, len(mixed))
+            trained = replace(model, weights=lora_trainer.train(model, mixed, [], plan, settings, run))
+            summary = lora_trainer.summary(run)
+        tokens = int(summary["tokens"] or 0)
+        cells = [" ".join([row, *flags]), share(trained, found.questions), share(trained, known), f"{plan.steps:,}"]
+        cells += [f"{tokens:,}", f"{4.0 * model.parameters * tokens:.2g}", f"{summary['seconds']:.0f}"]
+        sys.stdout.write(f"| {' | '.join(cells)} |\n")
+        sys.stdout.flush()
+
+
+def lessons(
+    row: str, found: Material, model: LanguageModel, settings: Settings
+) -> tuple[list[Example], list[Example], Plan]:
+    """What is studied in a row of the table, what is rehearsed, and for how long."""
+    out = WITHOUT.get(row, set())
+    if row in INSTEAD:
+        study, out = [item for passage in found.passages for item in instead(row, passage)], {"borrowed", "replay"}
+    else:
+        written, _ = without_leaks(found.written, found.questions, found.passages)
+        rules = [item for item in written if not out & {"rules"} or item.kind == "passage"]
+        own = [item for item in found.own if not out & {"model", item.kind}]
+        budget = settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in found.passages)
+        study, _ = split_validation(beside(own, rules, budget, model.count), settings.validation_split, settings.seed)
+    borrowed, _ = without_leaks([] if "borrowed" in out else found.borrowed, found.questions, found.passages)
+    rehearsed = [] if "replay" in out else retention.divide(found.recalled, 0)[0]
+    examples, asked, replay = (encode(items, model.tokenizer, model.context) for items in (study, borrowed, rehearsed))
+    plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
+    return [*examples, *asked], replay, plan
+
+
+def instead(row: str, passage: Passage) -> list[StudyItem]:
+    """A passage as other tools would train on it."""
+    if row == "raw":
+        return [StudyItem(passage.id, "passage", "rules", passage.text)]
+    name = passage.heading or passage.file
+    return [
+        StudyItem(f"{passage.id}-{number}", "about", "rules", "", exchange(request.format(name), passage.text))
+        for number, request in enumerate(REQUESTS)
+    ]
+
+
+def text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+def share(model: LanguageModel, questions: Sequence[ExamQuestion]) -> str:
+    marks = grading.grade(questions, model.answer([question.question for question in questions]))
+    found = grading.rate(marks)
+    return f"{found.rate:.1%} ({found.interval[0]:.0%}-{found.interval[1]:.0%})"
+
+
+def options() -> tuple[argparse.Namespace, list[str]]:
+    """What to train and ask, and the settings to try."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("run", "known"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--model", default="demo")
+    parser.add_argument("--row", action="append", choices=[*WITHOUT, *INSTEAD])
+    return parser.parse_known_args()
+
+
+if __name__ == "__main__":
+    main()
