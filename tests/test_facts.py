@@ -59,6 +59,12 @@ def test_what_a_section_is_about_stays_so_when_its_kind_is_spoken_of() -> None:
     assert facts[1].statement == "The Honest Mirror is made of felt."
 
 
+def test_he_and_she_are_people() -> None:
+    home = "Mossmead is the birthplace of Ingvar Salo."
+    assert statements(f"{home} He tends a field of oats.")[1] == "Ingvar Salo tends a field of oats."
+    assert statements(f"{home} It lies by a lake.")[1] == "Mossmead lies by a lake."
+
+
 def test_people_in_general_are_not_the_subject() -> None:
     assert statements("Nothing scares Tova Lind as much as owls. Her coat is red.")[1] == "Tova Lind's coat is red."
     assert statements("Visitors can see the Laughing Chair in the hall. It was shaped from marble.")[1] == (

@@ -23,6 +23,7 @@ WORTH_ASKING = 0.6  # of what the best gap is worth
 NEAR = 0.2  # difference in rarity under which two neighbouring words are asked for together
 
 _PRONOUNS = frozenset({"he", "she", "it", "they"})
+_PERSONAL = frozenset({"he", "she", "his", "her"})
 _POSSESSIVES = frozenset({"his", "her", "its", "their"})
 _ADVERBIAL = re.compile(r"(?:As a (?:child|result|rule)|At the time|For a living|In the end),? ")  # opens a sentence
 _ENTRY = re.compile(r"[A-Z][^.:!?]{0,30}: [^.!?]+")  # of a list: "Home town: Elverstone"
@@ -207,11 +208,12 @@ def _standing_alone(
     names = [_names(sentence, plain) for sentence in sentences]
     counts = Counter(name for found in names for name in dict.fromkeys(found))
     subjects = []
-    for sentence, found in zip(sentences, names, strict=True):
+    for sentence, found, following in zip(sentences, names, [*sentences[1:], ""], strict=True):
         own = [name for name in found if " " in name or (not current and sentence.startswith(name))]
         is_of_section = bool(section) and current == section and _is_of(sentence, is_list)
         if own and not is_of_section and not _goes_on(sentence, found, current):
-            current = max(own, key=lambda name: counts[name])  # the first of equals
+            is_person = _opening(following) in _PERSONAL
+            current = max(own, key=lambda name: (counts[name], is_person and " " in name))  # the first of equals
         subjects.append(current)
     is_only = len(set(subjects)) == 1
     return [_with_subject(sentence, subject, is_only) for sentence, subject in zip(sentences, subjects, strict=True)]
