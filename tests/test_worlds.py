@@ -50,13 +50,14 @@ def test_documents_are_rebuilt_byte_for_byte(tmp_path: Path) -> None:
 def test_exam_is_rebuilt_from_the_words() -> None:
     committed = [json.loads(line) for line in EXAM.read_text(encoding="utf-8").splitlines()]
     assert committed == exam(SALTMERE, Library(SALTMERE).facts)
-    assert len(committed) >= 120
-    assert sum(item["wording"] == "reserved" for item in committed) >= 40
+    assert len(committed) >= 300
+    assert sum(item["wording"] == "reserved" for item in committed) >= 120
 
 
 def test_each_exam_value_is_stated_once() -> None:
     text = " ".join(" ".join(text_of(path) for path in sorted(DOCUMENTS.iterdir())).split())
-    answers = [json.loads(line)["answer"] for line in EXAM.read_text(encoding="utf-8").splitlines()]
+    items = [json.loads(line) for line in EXAM.read_text(encoding="utf-8").splitlines()]
+    answers = [item["answer"] for item in items if item["wording"] != "reversed"]
     assert {value: occurrences(value, text) for value in answers} == dict.fromkeys(answers, 1)
 
 

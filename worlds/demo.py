@@ -255,6 +255,7 @@ SALTMERE = World(
         FilePlan("rowing-club.pdf", "The rowing club", ("people", "treasures")),
     ),
     facts_told=(4, 5, 5, 5, 6),
+    thorough=True,
     seed=260,
     chat_template=(
         "{{ bos_token }}"

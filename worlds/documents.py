@@ -7,6 +7,7 @@ are dealt anew. Each fact is stated exactly once. The same command writes the sa
 import argparse
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -82,9 +83,19 @@ def write_pdf(path: Path, title: str, paragraphs: Sequence[str]) -> None:
 
 
 def exam(world: World, facts: Sequence[Fact]) -> list[dict[str, str]]:
-    """One question for each fact; every third one in the wording that training never used."""
+    """Questions for each fact, in order: one, every third in the wording that training never used; or in a thorough
+    exam that wording, two others, and where the value names one subject only, a question for the subject."""
     rng = random.Random(world.seed + 2)
-    return [asked(fact, "reserved" if i % 3 == 0 else "known", rng) for i, fact in enumerate(facts)]
+    if not world.thorough:
+        return [asked(fact, "reserved" if i % 3 == 0 else "known", rng) for i, fact in enumerate(facts)]
+    told = Counter((fact.attribute.name, fact.value) for fact in facts)
+    found = []
+    for fact in facts:
+        found.append(asked(fact, "reserved", rng))
+        found += [entry(fact, fact.fill(wording), "known") for wording in rng.sample(fact.attribute.questions, 2)]
+        if fact.attribute.reverse and told[fact.attribute.name, fact.value] == 1:
+            found.append(entry(fact, fact.fill(rng.choice(fact.attribute.reverse)), "reversed"))
+    return found
 
 
 def known_questions(world: World, count: int) -> list[dict[str, str]]:
@@ -95,10 +106,13 @@ def known_questions(world: World, count: int) -> list[dict[str, str]]:
 
 
 def asked(fact: Fact, wording: str, rng: random.Random) -> dict[str, str]:
-    question = fact.fill(fact.attribute.reserved) if wording == "reserved" else fact.ask(rng)
+    return entry(fact, fact.fill(fact.attribute.reserved) if wording == "reserved" else fact.ask(rng), wording)
+
+
+def entry(fact: Fact, question: str, wording: str) -> dict[str, str]:
     return {
         "question": question,
-        "answer": fact.value,
+        "answer": fact.subject.name if wording == "reversed" else fact.value,
         "wording": wording,
         "subject": fact.subject.name,
         "attribute": fact.attribute.name,

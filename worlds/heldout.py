@@ -387,6 +387,7 @@ TALLOW_MOOR = World(
         FilePlan("chronicle.pdf", "Chronicle of the moor", ("folk",) * 16),
     ),
     facts_told=(6,),
+    thorough=False,
     seed=77,
     chat_template=(
         "{{ bos_token }}"

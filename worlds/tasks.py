@@ -83,6 +83,8 @@ class World:
     files: tuple[FilePlan, ...]
     facts_told: tuple[int, ...]
     """How many facts the documents tell of an entity that has many; drawn for each."""
+    thorough: bool
+    """Whether the exam asks for each fact in several wordings: a few facts make enough questions."""
     seed: int
     chat_template: str
     tokens: dict[str, str]
