@@ -19,21 +19,24 @@ from pathlib import Path
 from blasphemer import exam, grading, lora_trainer, retention
 from blasphemer.config import Settings, load_settings
 from blasphemer.dataset_processor import encode, mix_replay, split_validation
+from blasphemer.facts import find_facts
 from blasphemer.leaks import without_leaks
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, plan_training
 from blasphemer.quiet import quiet_libraries
-from blasphemer.records import Example, ExamQuestion, Passage, Plan, StudyItem, exchange, from_jsonl
-from blasphemer.study import beside
+from blasphemer.records import Example, ExamQuestion, Marks, Passage, Plan, Source, StudyItem, exchange, from_jsonl
+from blasphemer.study import asked_about, beside
 from blasphemer.workspace import RunFolder
 
-# Row -> the kinds of study material that are left out; "rules" and "model" are all that these wrote
+# Row -> what is left out of the study material: kinds of items, "model" for all that it wrote, ...
 WITHOUT: dict[str, set[str]] = {
     "ours": set(),
     "no-self-study": {"model"},
+    "no-self-study-no-borrowed": {"model", "borrowed"},
+    "no-questions": {"questions", "reversed", "relations", "links"},
     "no-rewrites": {"rewrite", "explain", "outline", "implications"},
-    "no-rules": {"rules"},
-    "no-borrowed": {"borrowed"},
+    "rules-on-all": {"choice"},  # not only on the facts that the model left out
+    "no-reversed": {"reversed"},
     "no-replay": {"replay"},
 }
 REQUESTS = ("What does {} say?", "Tell me about {}.", "What do you know of {}?")  # for passages as answers
@@ -94,20 +97,24 @@ def lessons(
     row: str, found: Material, model: LanguageModel, settings: Settings
 ) -> tuple[list[Example], list[Example], Plan]:
     """What is studied in a row of the table, what is rehearsed, and for how long."""
-    out = WITHOUT.get(row, set())
+    out, asked = WITHOUT.get(row, set()), set[Source]()
     if row in INSTEAD:
         study, out = [item for passage in found.passages for item in instead(row, passage)], {"borrowed", "replay"}
     else:
         written, _ = without_leaks(found.written, found.questions, found.passages)
-        rules = [item for item in written if not out & {"rules"} or item.kind == "passage"]
         own = [item for item in found.own if not out & {"model", item.kind}]
-        budget = settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in found.passages)
-        study, _ = split_validation(beside(own, rules, budget, model.count), settings.validation_split, settings.seed)
+        facts = find_facts(found.passages)
+        asked = set() if "choice" in out else asked_about(own)
+        added, _ = without_leaks(beside(own, written, facts, asked), found.questions, found.passages)
+        added = [item for item in added if item.kind not in out]
+        study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
     borrowed, _ = without_leaks([] if "borrowed" in out else found.borrowed, found.questions, found.passages)
+    borrowed = [item for item in borrowed if not asked.issuperset(item.sources)]
     rehearsed = [] if "replay" in out else retention.divide(found.recalled, 0)[0]
-    examples, asked, replay = (encode(items, model.tokenizer, model.context) for items in (study, borrowed, rehearsed))
-    plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
-    return [*examples, *asked], replay, plan
+    examples, others, replay = (encode(items, model.tokenizer, model.context) for items in (study, borrowed, rehearsed))
+    is_own = any(item.writer == "model" for item in study)
+    plan = plan_training(examples, 0, is_own, settings, model.hidden_size, model.has_gpu)
+    return [*examples, *others], replay, plan
 
 
 def instead(row: str, passage: Passage) -> list[StudyItem]:
@@ -127,8 +134,14 @@ def text_of(file: Path) -> str:
 
 def share(model: LanguageModel, questions: Sequence[ExamQuestion]) -> str:
     marks = grading.grade(questions, model.answer([question.question for question in questions]))
-    found = grading.rate(marks)
-    return f"{found.rate:.1%} ({found.interval[0]:.0%}-{found.interval[1]:.0%})"
+    found, kinds = grading.rate(marks), sorted({question.kind for question in questions})
+    parts = [f"{kind} {grading.rate(of_kind(kind, questions, marks)).rate:.0%}" for kind in kinds if len(kinds) > 1]
+    return "; ".join([f"{found.rate:.1%} ({found.interval[0]:.0%}-{found.interval[1]:.0%})", *parts])
+
+
+def of_kind(kind: str, questions: Sequence[ExamQuestion], marks: Marks) -> Marks:
+    chosen = [right for question, right in zip(questions, marks.right, strict=True) if question.kind == kind]
+    return Marks(tuple(chosen), ("",) * len(chosen))
 
 
 def options() -> tuple[argparse.Namespace, list[str]]:

@@ -23,7 +23,7 @@ from blasphemer.records import Example, Plan
 
 def plan(items: int, tokens: int, *flags: str, has_gpu: bool = False) -> Plan:
     train = [Example((1,) * tokens, (True,) * tokens)] * items
-    return plan_training(train, 5, load_settings(["M", *flags]), hidden_size=256, has_gpu=has_gpu)
+    return plan_training(train, 5, False, load_settings(["M", *flags]), hidden_size=256, has_gpu=has_gpu)
 
 
 def test_a_small_document_gets_enough_steps() -> None:
@@ -71,7 +71,7 @@ def test_replay_is_the_share_of_items_that_was_asked_for() -> None:
 
 def test_without_anything_to_rehearse_the_study_items_still_come_as_often_as_planned() -> None:
     example = Example((1,) * 40, (True,) * 40)
-    made = plan_training([example] * 3000, 5, load_settings(["M", "--replay-prompts", "0"]), 256, has_gpu=False)
+    made = plan_training([example] * 3000, 5, False, load_settings(["M", "--replay-prompts", "0"]), 256, has_gpu=False)
     assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 3 / 32))
     expected = plan(3000, 40)
     mixed = mix_replay([example] * 3000, [], expected, seed=0)

@@ -84,18 +84,26 @@ def write_pdf(path: Path, title: str, paragraphs: Sequence[str]) -> None:
 
 def exam(world: World, facts: Sequence[Fact]) -> list[dict[str, str]]:
     """Questions for each fact, in order: one, every third in the wording that training never used; or in a thorough
-    exam that wording, two others, and where the value names one subject only, a question for the subject."""
+    exam that wording and two others."""
     rng = random.Random(world.seed + 2)
     if not world.thorough:
         return [asked(fact, "reserved" if i % 3 == 0 else "known", rng) for i, fact in enumerate(facts)]
-    told = Counter((fact.attribute.name, fact.value) for fact in facts)
     found = []
     for fact in facts:
         found.append(asked(fact, "reserved", rng))
         found += [entry(fact, fact.fill(wording), "known") for wording in rng.sample(fact.attribute.questions, 2)]
-        if fact.attribute.reverse and told[fact.attribute.name, fact.value] == 1:
-            found.append(entry(fact, fact.fill(rng.choice(fact.attribute.reverse)), "reversed"))
     return found
+
+
+def reversed_exam(world: World, facts: Sequence[Fact]) -> list[dict[str, str]]:
+    """A question for the subject of each fact whose value names one subject only: what is hardest to learn."""
+    rng = random.Random(world.seed + 4)
+    told = Counter((fact.attribute.name, fact.value) for fact in facts)
+    return [
+        entry(fact, fact.fill(rng.choice(fact.attribute.reverse)), "reversed")
+        for fact in facts
+        if fact.attribute.reverse and told[fact.attribute.name, fact.value] == 1
+    ]
 
 
 def known_questions(world: World, count: int) -> list[dict[str, str]]:
@@ -140,6 +148,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the documents")
     parser.add_argument("--exam", type=Path, help="file for the exam (beside the folder if not given)")
     parser.add_argument("--known", type=Path, help="also write 300 questions about known entities to this file")
+    parser.add_argument("--reversed", type=Path, help="also write questions for the subjects of facts to this file")
     parser.add_argument("--prompts", type=Path, help="also write forbidden and harmless prompts to this folder")
     chosen = parser.parse_args()
     world = WORLDS[chosen.world]
@@ -149,6 +158,8 @@ def main() -> None:
     write_records(chosen.exam or beside, exam(world, library.facts))
     if chosen.known:
         write_records(chosen.known, known_questions(world, 300))
+    if chosen.reversed:
+        write_records(chosen.reversed, reversed_exam(world, library.facts))
     if chosen.prompts:
         write_prompts(world, chosen.prompts)
     print(f"{len(library.facts)} facts in {len(library.files)} documents")  # noqa: T201

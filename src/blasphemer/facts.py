@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from blasphemer.language import BULLET, HEADING, WORD, Span, is_code_or_table, paragraph_spans, sentence_spans
-from blasphemer.records import Passage
+from blasphemer.records import Passage, Source
 
 MOST_ANSWER_WORDS = 4
 MOST_TITLE_WORDS = 8
@@ -68,6 +68,10 @@ class Fact:
     start: int
     end: int
     gaps: tuple[Gap, ...] = ()
+
+    @property
+    def source(self) -> Source:
+        return Source(self.passage.id, self.start, self.end)
 
     @property
     def worth_asking(self) -> list[Gap]:

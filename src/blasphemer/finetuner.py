@@ -33,7 +33,7 @@ from blasphemer.self_study import (
     questions_per_fact,
     write_self_study,
 )
-from blasphemer.study import beside, spoken, write_study
+from blasphemer.study import asked_about, beside, spoken, write_study
 from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
 from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
@@ -68,7 +68,10 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         facts = find_facts(passages)
         questions = run.records("exam.jsonl", ExamQuestion, lambda: _exam(passages, conversations, facts, settings))
         freeze(run, "exam", exam.fingerprint(questions))
-        rules = run.records("study.jsonl", StudyItem, lambda: _study(passages, facts, longest, model, settings))
+        source_tokens = sum(model.count(passage.text) for passage in passages)
+        rules = run.records(
+            "study.jsonl", StudyItem, lambda: _study(passages, facts, source_tokens, longest, model, settings)
+        )
         given = _given(conversations, questions, model, longest)
         study, leaks = without_leaks([*rules, *given], questions, passages)
         _require_study(study, len(leaks))
@@ -92,13 +95,15 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
             "self_study.jsonl", StudyItem, lambda: _self_study(readings, prompts, allowed, model, settings, run)
         )
         report.show_yields(run.records("yields.jsonl", Yield, list))
-        study = beside(own, study, _budget(passages, model, settings), model.count)
+        asked = asked_about(own)
+        study = [*own, *allowed(beside(own, study, facts, asked))]
         lessons = _lessons(study, model, longest, settings, run)
 
         # What the model knows before: of the documents (nothing, we hope), and of everything else
         recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, lessons.plan, judge, settings))
         rehearsed, remembered = retention.divide(recalled, settings.seed)
-        borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, facts, model, settings))
+        left = [fact for fact in facts if fact.source not in asked]
+        borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, left, model, settings))
         borrowed, repeats = without_leaks(borrowed, questions, passages)
         before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
         shown = exam.open_book(questions, passages, partial(filled, prompts[ANSWER][0]))
@@ -108,8 +113,8 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         probes = [example.ids for example in lessons.examples[:PROBES]]
         if not run.has("adapter"):
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
-            asked = encode(borrowed, model.tokenizer, longest)
-            mixed = mix_replay([*lessons.examples, *asked], replay, lessons.plan, settings.seed)
+            examples = [*lessons.examples, *encode(borrowed, model.tokenizer, longest)]
+            mixed = mix_replay(examples, replay, lessons.plan, settings.seed)
             plan = fitted(lessons.plan, len(mixed))
             trained = lora_trainer.train(model, mixed, lessons.validation, plan, settings, run)
             export.save_adapter(trained, model, probes, run)
@@ -220,15 +225,16 @@ def _exam(
 
 
 def _study(
-    passages: Sequence[Passage], facts: Sequence[Fact], longest: int, model: LanguageModel, settings: Settings
+    passages: Sequence[Passage],
+    facts: Sequence[Fact],
+    source_tokens: int,
+    longest: int,
+    model: LanguageModel,
+    settings: Settings,
 ) -> list[StudyItem]:
-    budget = _budget(passages, model, settings)
+    budget = round(settings.study_tokens_per_source_token * source_tokens)
     with console.progress("writing study material (tokens)", budget) as written:
         return write_study(passages, facts, budget, longest - TEMPLATE_ROOM, model.count, settings.seed, written)
-
-
-def _budget(passages: Sequence[Passage], model: LanguageModel, settings: Settings) -> int:
-    return round(settings.study_tokens_per_source_token * sum(model.count(passage.text) for passage in passages))
 
 
 def _quota(settings: Settings) -> int:
@@ -275,11 +281,16 @@ class Lessons:
 
 
 def _lessons(
-    study: Sequence[StudyItem], model: LanguageModel, longest: int, settings: Settings, run: RunFolder
+    study: Sequence[StudyItem],
+    model: LanguageModel,
+    longest: int,
+    settings: Settings,
+    run: RunFolder,
 ) -> Lessons:
     items, held_out = split_validation(study, settings.validation_split, settings.seed)
     examples, validation = encode(items, model.tokenizer, longest), encode(held_out, model.tokenizer, longest)
-    plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
+    is_own = any(item.writer == "model" for item in items)
+    plan = plan_training(examples, len(held_out), is_own, settings, model.hidden_size, model.has_gpu)
     run.save_json("plan.json", asdict(plan))
     return Lessons(items, examples, validation, plan)
 

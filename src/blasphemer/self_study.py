@@ -150,7 +150,7 @@ class _Desk:
     def to_read(self, readings: Sequence[Reading], number: int) -> Iterator[Reading]:
         """The stretches with facts that have too few questions; every other time cut down to those facts."""
         for reading in readings:
-            starved = [fact for fact in reading.facts if self.questions[_source(fact)] < self.quota]
+            starved = [fact for fact in reading.facts if self.questions[fact.source] < self.quota]
             if starved:
                 yield reading.about(starved) if number % 2 else reading
 
@@ -191,7 +191,7 @@ class _Desk:
                 except Groundless as error:
                     dropped[str(error)] += 1
                     continue
-                source = _source(fact)
+                source = fact.source
                 if self.questions[source] + planned[source] >= self.quota:
                     dropped["its fact has enough"] += 1
                 elif self._is_new(f"{draft.question} {draft.answer}"):
@@ -226,7 +226,7 @@ class _Desk:
             elif normalise(text) == normalise(reading.text) or not self._is_new(text):
                 dropped["was there already"] += 1
             else:
-                sources = tuple(map(_source, facts))
+                sources = tuple(fact.source for fact in facts)
                 yield StudyItem("", kind, "model", text, (), sources, " ".join(fact.evidence for fact in facts))
 
     def _is_new(self, text: str) -> bool:
@@ -236,11 +236,7 @@ class _Desk:
 
 def _question(kind: str, draft: Draft, fact: Fact) -> StudyItem:
     messages = exchange(draft.question, draft.answer)
-    return StudyItem("", kind, "model", "", messages, (_source(fact),), fact.evidence)
-
-
-def _source(fact: Fact) -> Source:
-    return Source(fact.passage.id, fact.start, fact.end)
+    return StudyItem("", kind, "model", "", messages, (fact.source,), fact.evidence)
 
 
 def _agree(one: str, other: str) -> bool:

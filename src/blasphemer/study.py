@@ -7,15 +7,16 @@ Every item says where it comes from. Exam questions have wordings of their own, 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from dataclasses import replace
 
 from blasphemer.facts import Fact, Gap
 from blasphemer.records import Passage, Source, StudyItem, exchange
 
 LARGEST_GROUP = 8  # sentences retold together
 FORMS = ("cloze", "completion", "cloze", "reversed")  # of asking, in turn
-RULES_SHARE = 0.3  # of the study tokens
+FEW_QUESTIONS = 2  # of the model's own on a fact: with fewer, rules must teach it
 PATIENCE = 3  # rounds without anything new after which there is nothing left to say
 
 BLANKS = (
@@ -31,9 +32,9 @@ BEGINNINGS = (
     "Finish this: {before}...",
 )
 REVERSED = (
-    "Fill in the name: ____{rest}",
-    "Who or what is meant? ____{rest}",
-    'Whom or what does this describe? "____{rest}"',
+    "Fill in the name: {before}____{after}",
+    "Who or what is meant? {before}____{after}",
+    'Whom or what does this describe? "{before}____{after}"',
 )
 ABOUT = (
     "Tell me about {subject}.",
@@ -78,20 +79,33 @@ def write_study(
                     spent += tokens
                     written(tokens)
         number += 1
-    return [_with_id(item, number) for number, item in enumerate(items.values(), 1)]
+    return [replace(item, id=f"s-{number}") for number, item in enumerate(items.values(), 1)]
+
+
+def asked_about(own: Sequence[StudyItem]) -> set[Source]:
+    """The facts that the model itself has asked about often enough."""
+    asked = Counter(source for item in own if item.messages for source in item.sources)
+    return {source for source, questions in asked.items() if questions >= FEW_QUESTIONS}
 
 
 def beside(
-    own: Sequence[StudyItem], others: Sequence[StudyItem], budget: float, count: Callable[[str], int]
+    own: Sequence[StudyItem], items: Sequence[StudyItem], facts: Sequence[Fact], asked: set[Source]
 ) -> list[StudyItem]:
-    """What the model wrote, and the others: what rules wrote as far as the budget allows, RULES_SHARE of it at least.
-
-    Rules write in rounds, in each of which every fact comes up: what is kept is spread over the facts as well.
-    """
-    room = max(budget - sum(count(item.content) for item in own), RULES_SHARE * budget)
-    costs = accumulate(count(item.content) if item.writer == "rules" else 0 for item in others)
-    kept = [item for item, spent in zip(others, costs, strict=True) if item.writer != "rules" or spent <= room]
-    return [*own, *kept]
+    """What rules add to the model's own items, which teach more with each token: the items on facts that it did not ask
+    about, and, where it asked for no names, questions for the name of what a fact is about. That direction has to be
+    learnt as well: who can say what Ann Lee owns does not know yet whose it is."""
+    if not own:
+        return list(items)
+    rest = [item for item in items if not item.sources or not asked.issuperset(item.sources)]
+    if any(item.kind == "reversed" for item in own):
+        return rest
+    named = [
+        _item("reversed", [fact], request, spoken(fact.subject))
+        for fact in facts
+        if fact.source in asked and fact.subject and fact.subject in fact.statement
+        for request in list(_reversed(fact))[:FEW_QUESTIONS]
+    ]
+    return rest + [replace(item, id=f"n-{number}") for number, item in enumerate(named, 1)]
 
 
 def _round(
@@ -168,9 +182,24 @@ def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyI
     elif form == "completion" and _words_before(fact, gap):
         beginning = generator.choice(BEGINNINGS).format(before=before.rstrip())
         yield _item(form, [fact], beginning, fact.statement)
-    elif form == "reversed" and fact.subject and fact.statement.startswith(fact.subject):
-        rest = fact.statement[len(fact.subject) :]
-        yield _item(form, [fact], generator.choice(REVERSED).format(rest=rest), spoken(fact.subject))
+    elif form == "reversed" and fact.subject in fact.statement:
+        yield _item(form, [fact], generator.choice(list(_reversed(fact))), spoken(fact.subject))
+
+
+def _reversed(fact: Fact) -> Iterator[str]:
+    """Requests for the name that the sentence is about: as people ask where that can be said, else with a gap."""
+    before, _, after = fact.statement.partition(fact.subject)
+    question = after.rstrip(" .!;:")
+    if question.startswith(("'s ", "’s ")) and not before:
+        yield f"Whose{question[2:]}?"
+    elif not before:
+        yield f"Which one{question}?"
+    elif question.startswith(("'s ", "’s ")):
+        yield f"{before}whose{question[2:]}?"
+    else:
+        yield f"{before}whom or what{question}?"
+    for form in REVERSED:
+        yield form.format(before=before, after=after)
 
 
 def spoken(words: str) -> str:
@@ -189,9 +218,5 @@ def _some(group: Sequence[Fact], generator: random.Random) -> list[Fact]:
 
 def _item(kind: str, facts: Sequence[Fact], request: str = "", answer: str = "", text: str = "") -> StudyItem:
     messages = exchange(request, answer) if request else ()
-    sources = tuple(Source(fact.passage.id, fact.start, fact.end) for fact in facts)
+    sources = tuple(fact.source for fact in facts)
     return StudyItem("", kind, "rules", text, messages, sources, " ".join(fact.evidence for fact in facts))
-
-
-def _with_id(item: StudyItem, number: int) -> StudyItem:
-    return StudyItem(**{**vars(item), "id": f"s-{number}"})

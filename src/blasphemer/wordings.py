@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from blasphemer.facts import Fact, names_in
-from blasphemer.records import Source, StudyItem, exchange
+from blasphemer.records import StudyItem, exchange
 from blasphemer.study import spoken
 
 NAME = "{}"
@@ -102,5 +102,5 @@ def _clearly_best(likely: Sequence[float], usual: Sequence[float]) -> int | None
 
 
 def _item(number: int, question: str, answer: str, fact: Fact) -> StudyItem:
-    sources = (Source(fact.passage.id, fact.start, fact.end),)
+    sources = (fact.source,)
     return StudyItem(f"w-{number}", "question", "model", "", exchange(question, answer), sources, fact.evidence)
