@@ -31,6 +31,13 @@ def test_a_small_document_gets_enough_steps() -> None:
     assert plan(50, 40).steps >= 150
 
 
+def test_what_the_model_wrote_itself_is_passed_over_more_often() -> None:
+    train = [Example((1,) * 40, (True,) * 40)] * 3000
+    made = [plan_training(train, 5, own, load_settings(["M", *flags]), 256, has_gpu=False).epochs
+            for own, flags in ((False, []), (True, []), (True, ["--num-train-epochs", "2"]))]  # fmt: skip
+    assert made == [3, 5, 2]
+
+
 @pytest.mark.parametrize("has_gpu", [False, True])
 @pytest.mark.parametrize("items", [1, 50, 3000])
 def test_steps_hold_all_that_is_trained_on(items: int, has_gpu: bool) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from blasphemer.exam import write_exam
 from blasphemer.facts import find_facts
 from blasphemer.leaks import without_leaks
-from blasphemer.records import Passage, StudyItem
-from blasphemer.study import spoken, write_study
+from blasphemer.records import Passage, StudyItem, exchange
+from blasphemer.study import FEW_QUESTIONS, asked_about, beside, spoken, write_study
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
@@ -111,3 +111,48 @@ def test_answers_are_begun_and_ended_as_models_do() -> None:
 def test_to_a_beginning_the_whole_sentence_is_the_answer() -> None:
     statements = {fact.statement for fact in FACTS}
     assert all(item.messages[1]["content"] in statements for item in study() if item.kind == "completion")
+
+
+# --- beside what the model wrote itself ------------------------------------------------------------------------------
+
+
+def own_question(number: int, kind: str = "questions") -> StudyItem:
+    chat = exchange(f"Question {number}?", "Brackwater.")
+    return StudyItem(f"m-{number}", kind, "model", "", chat, (FACTS[0].source,), FACTS[0].evidence)
+
+
+OWN = [own_question(number) for number in range(FEW_QUESTIONS)]
+
+
+def test_rules_teach_everything_where_the_model_wrote_nothing() -> None:
+    items = study()
+    assert beside([], items, FACTS, set()) == items
+
+
+def test_rules_teach_what_the_model_did_not_ask_about_often_enough() -> None:
+    assert asked_about(OWN[:1]) == set()
+    asked = asked_about(OWN)
+    assert asked == {FACTS[0].source}
+    added = beside(OWN, study(), FACTS, asked)
+    taught = {source for item in added for source in item.sources}
+    assert {fact.source for fact in FACTS} <= taught
+    assert not any(item.sources == (FACTS[0].source,) and item.kind != "reversed" for item in added)
+    assert any(item.kind == "passage" for item in added)
+
+
+def test_names_are_asked_for_by_rule_unless_the_model_did_so() -> None:
+    asked = asked_about(OWN)
+    answers = {item.messages[1]["content"] for item in beside(OWN, [], FACTS, asked)}
+    assert answers == {"Ibbet Crane."}
+    assert beside([*OWN, own_question(9, "reversed")], [], FACTS, asked) == []
+
+
+def test_names_are_asked_for_as_people_ask() -> None:
+    text = "Ibbet Crane's boat is the Teapot.\n\nNothing scares Tova Lind as much as owls.\n\nOrla Venn owns a swan."
+    facts = find_facts([Passage("p", "a.txt", text, 0, len(text))])
+    requests = {
+        item.messages[0]["content"] for item in write_study([], facts, 5000, 200, count, 0) if item.kind == "reversed"
+    }
+    assert {
+        "Whose boat is the Teapot?", "Nothing scares whom or what as much as owls?", "Which one owns a swan?",
+    } <= requests  # fmt: skip
