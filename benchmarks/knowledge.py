@@ -112,8 +112,7 @@ def lessons(
     borrowed = [item for item in borrowed if not asked.issuperset(item.sources)]
     rehearsed = [] if "replay" in out else retention.divide(found.recalled, 0)[0]
     examples, others, replay = (encode(items, model.tokenizer, model.context) for items in (study, borrowed, rehearsed))
-    is_own = any(item.writer == "model" for item in study)
-    plan = plan_training(examples, 0, is_own, settings, model.hidden_size, model.has_gpu)
+    plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
     return [*examples, *others], replay, plan
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blasphemer.records import ExamQuestion, StudyItem
-from blasphemer.retention import divide, is_worth_keeping, replay_items
+from blasphemer.retention import HALF_KNOWN, divide, is_worth_keeping, replay_items
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:
@@ -66,3 +66,11 @@ def test_a_model_that_says_nothing_is_asked_nothing() -> None:
 def test_the_exam_has_at_most_two_hundred_questions() -> None:
     rehearsed, asked = divide(recalled(2000), seed=0)
     assert (len(rehearsed), len(asked)) == (1800, 200)
+
+
+def test_what_is_half_known_is_rehearsed_and_never_asked() -> None:
+    half = replay_items([(f"Is it perhaps {n}?", "Yes.") for n in range(50)], HALF_KNOWN)
+    rehearsed, asked = divide([*recalled(50), *half], seed=0)
+    assert set(half) <= set(rehearsed)
+    assert len(asked) == 10
+    assert not {question.question for question in asked} & {item.messages[0]["content"] for item in half}

@@ -20,7 +20,7 @@ from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.leaks import without_leaks
-from blasphemer.model import LanguageModel, load_model, model_path
+from blasphemer.model import Answered, LanguageModel, load_model, model_path
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
 from blasphemer.records import Conduct, Example, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem, Yield
 from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
@@ -289,8 +289,7 @@ def _lessons(
 ) -> Lessons:
     items, held_out = split_validation(study, settings.validation_split, settings.seed)
     examples, validation = encode(items, model.tokenizer, longest), encode(held_out, model.tokenizer, longest)
-    is_own = any(item.writer == "model" for item in items)
-    plan = plan_training(examples, len(held_out), is_own, settings, model.hidden_size, model.has_gpu)
+    plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
     run.save_json("plan.json", asdict(plan))
     return Lessons(items, examples, validation, plan)
 
@@ -346,23 +345,27 @@ def _recall(model: LanguageModel, plan: Plan, judge: Judge | None, settings: Set
     short = model.sample_prompts(number, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
     both_kinds = [*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]] if judge else []
-    imagined = _known([*short, *long, *both_kinds], model)
-    recalled = retention.replay_items(
-        [*imagined, *_known(swap_names(retention.replay_items(imagined), number, seed), model)]
-    )
+    imagined = _answered([*short, *long, *both_kinds], model)
+    swapped = _answered(swap_names(retention.replay_items(_kept(imagined, retention.SURE)), number, seed), model)
+    recalled = retention.replay_items(_kept([*imagined, *swapped], retention.SURE))
     if len(recalled) < retention.FEW:
         console.warn(f"The model imagined only {len(recalled)} prompts it could answer: little guards what it knows.")
-    return recalled
+    sure = {item.content for item in recalled}
+    half_known = retention.replay_items(_kept(swapped, retention.SURE_OF_NAMES), retention.HALF_KNOWN)
+    return recalled + [item for item in half_known if item.content not in sure]
 
 
-def _known(prompts: Sequence[str], model: LanguageModel) -> list[tuple[str, str]]:
-    """The prompts, once each, whose answers are worth keeping, with these."""
+def _answered(prompts: Sequence[str], model: LanguageModel) -> list[tuple[str, Answered]]:
+    """The prompts, once each, with their answers."""
     distinct = list(dict.fromkeys(prompts))
-    answers = model.answer_fully(distinct, "recalling", retention.LONG)
+    return list(zip(distinct, model.answer_fully(distinct, "recalling", retention.LONG), strict=True))
+
+
+def _kept(answered: Sequence[tuple[str, Answered]], sure: float) -> list[tuple[str, str]]:
     return [
         (prompt, answer.text)
-        for prompt, answer in zip(distinct, answers, strict=True)
-        if retention.is_worth_keeping(answer.text, answer.ended, answer.sureness)
+        for prompt, answer in answered
+        if retention.is_worth_keeping(answer.text, answer.ended, answer.sureness, sure)
     ]
 
 

@@ -16,7 +16,7 @@ from blasphemer.records import Example, Plan
 ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
 BATCH_WITHOUT_GPU = 8  # items: with few cores and small models faster than 4 or 16
 FEWEST_STEPS = 200
-EPOCHS_OF_OWN = 5  # over what the model wrote itself: it is less than what rules write, and each token teaches more
+EPOCHS = 5  # the documented 3 teach less (FINETUNING_DESIGN.md)
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
 PROMPTS_PER_REPLAY_ITEM, MOST_PROMPTS = 1.5, 32_768  # of a small model: a third of its prompts are worth rehearsing
@@ -27,21 +27,16 @@ RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo wor
 def plan_training(
     train: Sequence[Example],
     validation_items: int,
-    is_own: bool,
     settings: Settings,
     hidden_size: int,
     has_gpu: bool,
 ) -> Plan:
-    """The plan for these training examples, which the model may have written itself, for one of `hidden_size`."""
+    """The plan for these training examples on a model of `hidden_size`."""
     batch, accumulation = _step_size(settings, has_gpu)
     share = settings.replay_share if settings.replay_prompts else 0.0
     items_per_epoch = max(len(train), 1) / (1 - share)
     steps_per_epoch = items_per_epoch / (batch * accumulation)
-    epochs = settings.chosen("num_train_epochs") or max(
-        settings.num_train_epochs,
-        FEWEST_STEPS / steps_per_epoch,
-        EPOCHS_OF_OWN if is_own else 0,
-    )
+    epochs = settings.chosen("num_train_epochs") or max(EPOCHS, FEWEST_STEPS / steps_per_epoch)
     return Plan(
         study_items=len(train),
         study_tokens=sum(len(example.ids) for example in train),

@@ -17,39 +17,43 @@ from blasphemer.records import ExamQuestion, StudyItem, exchange
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
 SHORT, LONG = 32, 256
 SHORT_PER_LONG = 64
-SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping
+SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping ...
+SURE_OF_NAMES = 0.5  # ... unless it is about a name that it knows
 LARGEST_EXAM = 200
+KNOWN, HALF_KNOWN = "replay", "half-known"  # kinds of items: to be rehearsed or asked again, and only rehearsed
 FEW = 100  # pairs, of which 20 would be asked: too few to tell what is lost
 EXAM_SHARE = 0.2  # of the pairs
 
 
-def is_worth_keeping(answer: str, has_ended: bool, sureness: float) -> bool:
+def is_worth_keeping(answer: str, has_ended: bool, sureness: float, sure: float = SURE) -> bool:
     """Only what the model brings to an end. `sureness` is the probability of the least likely token, and counts for
     short answers: in long ones some word could always have been another."""
     is_short = len(normalise(answer).split()) <= LONGEST_EXACT
-    return has_ended and (sureness > SURE or not is_short)
+    return has_ended and (sureness > sure or not is_short)
 
 
-def replay_items(pairs: Sequence[tuple[str, str]]) -> list[StudyItem]:
+def replay_items(pairs: Sequence[tuple[str, str]], kind: str = KNOWN) -> list[StudyItem]:
     """Prompts with their answers, to be rehearsed or asked again; each prompt once, and none without an answer."""
     distinct = {
         normalise(prompt): (prompt, answer) for prompt, answer in pairs if normalise(prompt) and normalise(answer)
     }
     return [
-        StudyItem(f"replay-{number}", "replay", "model", messages=exchange(prompt, answer))
+        StudyItem(f"{kind}-{number}", kind, "model", messages=exchange(prompt, answer))
         for number, (prompt, answer) in enumerate(distinct.values(), 1)
     ]
 
 
 def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list[ExamQuestion]]:
-    """The items to rehearse, and the rest as questions.
+    """The items to rehearse, and some of those that the model was sure of as questions.
 
     Short answers are preferred for the exam: whether they are still given can be told to the word.
     """
-    shuffled = random.Random(seed).sample(list(items), len(items))
+    sure = [item for item in items if item.kind == KNOWN]
+    shuffled = random.Random(seed).sample(sure, len(sure))
     shuffled.sort(key=lambda item: len(normalise(item.messages[1]["content"]).split()) > LONGEST_EXACT)  # stable
-    size = min(math.ceil(len(items) * EXAM_SHARE), LARGEST_EXAM)
-    return shuffled[size:], [_question(item) for item in shuffled[:size]]
+    size = min(math.ceil(len(sure) * EXAM_SHARE), LARGEST_EXAM)
+    unsure = [item for item in items if item.kind != KNOWN]
+    return shuffled[size:] + unsure, [_question(item) for item in shuffled[:size]]
 
 
 def _question(item: StudyItem) -> ExamQuestion:

@@ -92,20 +92,19 @@ def beside(
     own: Sequence[StudyItem], items: Sequence[StudyItem], facts: Sequence[Fact], asked: set[Source]
 ) -> list[StudyItem]:
     """What rules add to the model's own items, which teach more with each token: the items on facts that it did not ask
-    about, and, where it asked for no names, questions for the name of what a fact is about. That direction has to be
-    learnt as well: who can say what Ann Lee owns does not know yet whose it is."""
+    about, and questions for the name of what a fact is about, where it asked for none. That direction has to be learnt
+    as well: who can say what Ann Lee owns does not know yet whose it is."""
     if not own:
         return list(items)
     rest = [item for item in items if not item.sources or not asked.issuperset(item.sources)]
-    if any(item.kind == "reversed" for item in own):
-        return rest
-    named = [
+    named = {source for item in own if item.kind == "reversed" for source in item.sources}
+    added = [
         _item("reversed", [fact], request, spoken(fact.subject))
         for fact in facts
-        if fact.source in asked and fact.subject and fact.subject in fact.statement
+        if fact.source in asked - named and fact.subject and fact.subject in fact.statement
         for request in list(_reversed(fact))[:FEW_QUESTIONS]
     ]
-    return rest + [replace(item, id=f"n-{number}") for number, item in enumerate(named, 1)]
+    return rest + [replace(item, id=f"n-{number}") for number, item in enumerate(added, 1)]
 
 
 def _round(
