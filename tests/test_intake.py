@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -367,7 +368,9 @@ def test_a_page_that_takes_tesseract_too_long_is_a_scan_without_text(
     assert worker.read(task_of(path, "eng")).ledger.reason == wanted
 
 
-@pytest.mark.skipif(shutil.which("tesseract") is None, reason="needs Tesseract")
+@pytest.mark.skipif(
+    find_spec("pytesseract") is None or shutil.which("tesseract") is None, reason="needs pytesseract and Tesseract"
+)
 def test_one_language_of_two_is_not_enough_to_recognise_a_page(tmp_path: Path) -> None:
     """Tesseract would go on with what it has, and nobody would know."""
     path = tmp_path / "partly.pdf"

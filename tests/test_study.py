@@ -150,9 +150,8 @@ def test_names_are_asked_for_by_rule_unless_the_model_did_so() -> None:
 def test_names_are_asked_for_as_people_ask() -> None:
     text = "Ibbet Crane's boat is the Teapot.\n\nNothing scares Tova Lind as much as owls.\n\nOrla Venn owns a swan."
     facts = find_facts([Passage("p", "a.txt", text, 0, len(text))])
-    requests = {
-        item.messages[0]["content"] for item in write_study([], facts, 5000, 200, count, 0) if item.kind == "reversed"
-    }
+    asked = {fact.source for fact in facts}
+    requests = {item.messages[0]["content"] for item in beside(OWN, [], facts, asked)}
     assert {
         "Whose boat is the Teapot?", "Nothing scares whom or what as much as owls?", "Which one owns a swan?",
     } <= requests  # fmt: skip
