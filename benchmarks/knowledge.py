@@ -24,7 +24,7 @@ from blasphemer.leaks import without_leaks
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, plan_training
 from blasphemer.quiet import quiet_libraries
-from blasphemer.records import Example, ExamQuestion, Marks, Passage, Plan, Source, StudyItem, exchange, from_jsonl
+from blasphemer.records import Example, ExamQuestion, Passage, Plan, Source, StudyItem, exchange, from_jsonl
 from blasphemer.study import asked_about, beside
 from blasphemer.workspace import RunFolder
 
@@ -134,13 +134,10 @@ def text_of(file: Path) -> str:
 def share(model: LanguageModel, questions: Sequence[ExamQuestion]) -> str:
     marks = grading.grade(questions, model.answer([question.question for question in questions]))
     found, kinds = grading.rate(marks), sorted({question.kind for question in questions})
-    parts = [f"{kind} {grading.rate(of_kind(kind, questions, marks)).rate:.0%}" for kind in kinds if len(kinds) > 1]
+    parts = [
+        f"{kind} {grading.rate(grading.of_kind(kind, questions, marks)).rate:.0%}" for kind in kinds if len(kinds) > 1
+    ]
     return "; ".join([f"{found.rate:.1%} ({found.interval[0]:.0%}-{found.interval[1]:.0%})", *parts])
-
-
-def of_kind(kind: str, questions: Sequence[ExamQuestion], marks: Marks) -> Marks:
-    chosen = [right for question, right in zip(questions, marks.right, strict=True) if question.kind == kind]
-    return Marks(tuple(chosen), ("",) * len(chosen))
 
 
 def options() -> tuple[argparse.Namespace, list[str]]:

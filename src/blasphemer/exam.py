@@ -14,7 +14,7 @@ from pathlib import Path
 
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact
-from blasphemer.grading import LONGEST_EXACT, contains
+from blasphemer.grading import LONGEST_EXACT, agree, contains
 from blasphemer.language import normalise, overlap
 from blasphemer.records import ExamQuestion, Passage, StudyItem, to_jsonl
 
@@ -154,13 +154,9 @@ def choices(questions: Sequence[ExamQuestion]) -> list[tuple[str, ...]]:
     for question in questions:
         own, gold = set(normalise(question.question).split()), normalise(question.answer)
         likest = sorted(known, key=lambda one: -overlap(own, one[0]))
-        different = {answer: said for _, answer, said in reversed(likest) if not _is_part(answer, gold)}
+        different = {answer: said for _, answer, said in reversed(likest) if not agree(answer, gold)}
         found.append((question.answer, *list(different.values())[::-1][: CHOICES - 1]))
     return found
-
-
-def _is_part(one: str, other: str) -> bool:
-    return contains(one, other) or contains(other, one)
 
 
 def open_book(

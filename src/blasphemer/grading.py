@@ -43,6 +43,17 @@ def contains(text: str, gold: str) -> bool:
     return bool(gold) and f" {gold} " in f" {text} "
 
 
+def agree(one: str, other: str) -> bool:
+    """Does one normalised answer stand in the other?"""
+    return contains(one, other) or contains(other, one)
+
+
+def of_kind(kind: str, questions: Sequence[ExamQuestion], marks: Marks) -> Marks:
+    """The marks for the questions of one kind."""
+    chosen = [number for number, question in enumerate(questions) if question.kind == kind]
+    return Marks(tuple(marks.right[i] for i in chosen), tuple(marks.answers[i] for i in chosen))
+
+
 def is_same_answer(given: str, before: str) -> bool:
     one, other = normalise(given), normalise(before)
     return one == other if len(other.split()) <= LONGEST_EXACT else token_f1(one, other) >= NEARLY

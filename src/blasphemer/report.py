@@ -9,7 +9,7 @@ from typing import Any
 
 from blasphemer import console
 from blasphemer.exam import CHOICES
-from blasphemer.grading import grade, is_significant_gain, is_significant_loss, mcnemar, rate
+from blasphemer.grading import grade, is_significant_gain, is_significant_loss, mcnemar, of_kind, rate
 from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Plan, Rate, StudyItem, Yield, to_json
 
 MOST_FILES, MOST_QUESTIONS, MOST_REASONS = 30, 40, 3  # that are shown one by one
@@ -54,12 +54,12 @@ class Results:
         if len(kinds) < 2:
             return {}
         return {
-            kind: (self._of(kind, self.before), self._of(kind, self.after) if self.after else None) for kind in kinds
+            kind: (
+                of_kind(kind, self.questions, self.before),
+                of_kind(kind, self.questions, self.after) if self.after else None,
+            )
+            for kind in kinds
         }
-
-    def _of(self, kind: str, marks: Marks) -> Marks:
-        chosen = [number for number, question in enumerate(self.questions) if question.kind == kind]
-        return Marks(tuple(marks.right[i] for i in chosen), tuple(marks.answers[i] for i in chosen))
 
     @property
     def chance(self) -> float:

@@ -17,7 +17,7 @@ from typing import Protocol
 from blasphemer import console
 from blasphemer.drafts import Draft, Groundless, asked_fact, read_pairs, sound_sentences
 from blasphemer.facts import Fact
-from blasphemer.grading import contains
+from blasphemer.grading import agree
 from blasphemer.language import normalise
 from blasphemer.records import Source, StudyItem, Yield, exchange
 from blasphemer.study import grouped
@@ -213,7 +213,7 @@ class _Desk:
         kept = [
             item
             for (item, _), answer in zip(written, answers, strict=True)
-            if _agree(normalise(answer), normalise(item.messages[1]["content"]))
+            if agree(normalise(answer), normalise(item.messages[1]["content"]))
         ]
         dropped["is answered otherwise with the text at hand"] += len(written) - len(kept)
         return kept
@@ -237,10 +237,6 @@ class _Desk:
 def _question(kind: str, draft: Draft, fact: Fact) -> StudyItem:
     messages = exchange(draft.question, draft.answer)
     return StudyItem("", kind, "model", "", messages, (fact.source,), fact.evidence)
-
-
-def _agree(one: str, other: str) -> bool:
-    return contains(one, other) or contains(other, one)
 
 
 def estimated_tokens(readings: Sequence[Reading], quota: int, count: Callable[[str], int]) -> int:
