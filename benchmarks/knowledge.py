@@ -25,7 +25,7 @@ from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, plan_training
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, ExamQuestion, Passage, Plan, Source, StudyItem, exchange, from_jsonl
-from blasphemer.study import asked_about, beside
+from blasphemer.study import about_others, ask_for_names, asked_about
 from blasphemer.workspace import RunFolder
 
 # Row -> what is left out of the study material: kinds of items, "model" for all that it wrote, ...
@@ -105,8 +105,8 @@ def lessons(
         own = [item for item in found.own if not out & {"model", item.kind}]
         facts = find_facts(found.passages)
         asked = set() if "choice" in out else asked_about(own)
-        added, _ = without_leaks(beside(own, written, facts, asked), found.questions, found.passages)
-        added = [item for item in added if item.kind not in out]
+        named, _ = without_leaks(ask_for_names(own, facts, asked), found.questions, found.passages)
+        added = [item for item in [*about_others(written, asked), *named] if item.kind not in out]
         study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
     borrowed, _ = without_leaks([] if "borrowed" in out else found.borrowed, found.questions, found.passages)
     borrowed = [item for item in borrowed if not asked.issuperset(item.sources)]

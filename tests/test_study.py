@@ -6,7 +6,7 @@ from blasphemer.exam import write_exam
 from blasphemer.facts import find_facts
 from blasphemer.leaks import without_leaks
 from blasphemer.records import Passage, StudyItem, exchange
-from blasphemer.study import FEW_QUESTIONS, asked_about, beside, spoken, write_study
+from blasphemer.study import FEW_QUESTIONS, about_others, ask_for_names, asked_about, spoken, write_study
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
@@ -126,14 +126,15 @@ OWN = [own_question(number) for number in range(FEW_QUESTIONS)]
 
 def test_rules_teach_everything_where_the_model_wrote_nothing() -> None:
     items = study()
-    assert beside([], items, FACTS, set()) == items
+    assert about_others(items, set()) == items
+    assert ask_for_names([], FACTS, set()) == []
 
 
 def test_rules_teach_what_the_model_did_not_ask_about_often_enough() -> None:
     assert asked_about(OWN[:1]) == set()
     asked = asked_about(OWN)
     assert asked == {FACTS[0].source}
-    added = beside(OWN, study(), FACTS, asked)
+    added = [*about_others(study(), asked), *ask_for_names(OWN, FACTS, asked)]
     taught = {source for item in added for source in item.sources}
     assert {fact.source for fact in FACTS} <= taught
     assert not any(item.sources == (FACTS[0].source,) and item.kind != "reversed" for item in added)
@@ -142,16 +143,16 @@ def test_rules_teach_what_the_model_did_not_ask_about_often_enough() -> None:
 
 def test_names_are_asked_for_by_rule_unless_the_model_did_so() -> None:
     asked = asked_about(OWN)
-    answers = {item.messages[1]["content"] for item in beside(OWN, [], FACTS, asked)}
+    answers = {item.messages[1]["content"] for item in ask_for_names(OWN, FACTS, asked)}
     assert answers == {"Ibbet Crane."}
-    assert beside([*OWN, own_question(9, "reversed")], [], FACTS, asked) == []
+    assert ask_for_names([*OWN, own_question(9, "reversed")], FACTS, asked) == []
 
 
 def test_names_are_asked_for_as_people_ask() -> None:
     text = "Ibbet Crane's boat is the Teapot.\n\nNothing scares Tova Lind as much as owls.\n\nOrla Venn owns a swan."
     facts = find_facts([Passage("p", "a.txt", text, 0, len(text))])
     asked = {fact.source for fact in facts}
-    requests = {item.messages[0]["content"] for item in beside(OWN, [], facts, asked)}
+    requests = {item.messages[0]["content"] for item in ask_for_names(OWN, facts, asked)}
     assert {
         "Whose boat is the Teapot?", "Nothing scares whom or what as much as owls?", "Which one owns a swan?",
     } <= requests  # fmt: skip

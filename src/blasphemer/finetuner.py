@@ -33,7 +33,7 @@ from blasphemer.self_study import (
     questions_per_fact,
     write_self_study,
 )
-from blasphemer.study import asked_about, beside, spoken, write_study
+from blasphemer.study import about_others, ask_for_names, asked_about, spoken, write_study
 from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
 from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
@@ -96,7 +96,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         )
         report.show_yields(run.records("yields.jsonl", Yield, list))
         asked = asked_about(own)
-        study = [*own, *allowed(beside(own, study, facts, asked))]
+        study = [*own, *about_others(study, asked), *allowed(ask_for_names(own, facts, asked))]
         lessons = _lessons(study, model, longest, settings, run)
 
         # What the model knows before: of the documents (nothing, we hope), and of everything else

@@ -88,23 +88,22 @@ def asked_about(own: Sequence[StudyItem]) -> set[Source]:
     return {source for source, questions in asked.items() if questions >= FEW_QUESTIONS}
 
 
-def beside(
-    own: Sequence[StudyItem], items: Sequence[StudyItem], facts: Sequence[Fact], asked: set[Source]
-) -> list[StudyItem]:
-    """What rules add to the model's own items, which teach more with each token: the items on facts that it did not ask
-    about, and questions for the name of what a fact is about, where it asked for none. That direction has to be learnt
-    as well: who can say what Ann Lee owns does not know yet whose it is."""
-    if not own:
-        return list(items)
-    rest = [item for item in items if not item.sources or not asked.issuperset(item.sources)]
+def about_others(items: Sequence[StudyItem], asked: set[Source]) -> list[StudyItem]:
+    """The items that teach more than these facts: what the model asked itself teaches more with each token."""
+    return [item for item in items if not item.sources or not asked.issuperset(item.sources)]
+
+
+def ask_for_names(own: Sequence[StudyItem], facts: Sequence[Fact], asked: set[Source]) -> list[StudyItem]:
+    """Questions for the name of what a fact is about, where the model asked, but for no name. That direction has to be
+    learnt as well: who can say what Ann Lee owns does not know yet whose it is."""
     named = {source for item in own if item.kind == "reversed" for source in item.sources}
-    added = [
+    found = [
         _item("reversed", [fact], request, spoken(fact.subject))
         for fact in facts
         if fact.source in asked - named and fact.subject and fact.subject in fact.statement
         for request in list(_reversed(fact))[:FEW_QUESTIONS]
     ]
-    return rest + [replace(item, id=f"n-{number}") for number, item in enumerate(added, 1)]
+    return [replace(item, id=f"n-{number}") for number, item in enumerate(found, 1)]
 
 
 def _round(
