@@ -41,6 +41,7 @@ WITHOUT: dict[str, set[str]] = {
 }
 REQUESTS = ("What does {} say?", "Tell me about {}.", "What do you know of {}?")  # for passages as answers
 INSTEAD = ("raw", "passages")  # of study material: the passages as they stand, or as answers, over and over
+HEAD = "| | documents | what it knew | steps | tokens | operations | seconds |\n|---|" + "---:|" * 6
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,10 @@ def material_of(run: Path) -> Material:
 
 @quiet_libraries()
 def main() -> None:
-    chosen, flags = options()
-    settings = load_settings([chosen.model, "--save-steps", "1000000", "--max-response-length", "40", *flags])
-    found = material_of(chosen.run)
-    known = exam.read_exam_file(chosen.known, [])
-    sys.stdout.write(
-        "| | documents | what it knew | steps | tokens | operations | seconds |\n|---|" + "---:|" * 6 + "\n"
-    )
+    chosen, flags = parser(__doc__, [*WITHOUT, *INSTEAD]).parse_known_args()
+    settings = settings_of(chosen.model, flags)
+    found, known = material_of(chosen.run), exam.read_exam_file(chosen.known, [])
+    say(HEAD)
     ours: Plan | None = None
     for row in chosen.row or [*WITHOUT, *INSTEAD]:
         model = load_model(settings)
@@ -80,17 +78,28 @@ def main() -> None:
             ours = plan
         elif row in INSTEAD and ours:  # for as many steps
             plan = replace(plan, steps=ours.steps, epochs=ours.steps * plan.epochs / plan.steps)
-        with tempfile.TemporaryDirectory() as folder:
-            run = RunFolder(Path(folder))
-            mixed = mix_replay(examples, replay, plan, settings.seed)
-            plan = fitted(plan, len(mixed))
-            trained = replace(model, weights=lora_trainer.train(model, mixed, [], plan, settings, run))
-            summary = lora_trainer.summary(run)
-        tokens = int(summary["tokens"] or 0)
-        cells = [" ".join([row, *flags]), share(trained, found.questions), share(trained, known), f"{plan.steps:,}"]
-        cells += [f"{tokens:,}", f"{4.0 * model.parameters * tokens:.2g}", f"{summary['seconds']:.0f}"]
-        sys.stdout.write(f"| {' | '.join(cells)} |\n")
-        sys.stdout.flush()
+        mixed = mix_replay(examples, replay, plan, settings.seed)
+        say(trained(" ".join([row, *flags]), model, mixed, fitted(plan, len(mixed)), settings, found.questions, known))
+
+
+def trained(
+    label: str,
+    model: LanguageModel,
+    examples: Sequence[Example],
+    plan: Plan,
+    settings: Settings,
+    questions: Sequence[ExamQuestion],
+    known: Sequence[ExamQuestion],
+) -> str:
+    """A line of the table: the model is trained on the examples as planned, and asked both exams."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder))
+        taught = replace(model, weights=lora_trainer.train(model, examples, [], plan, settings, run))
+        summary = lora_trainer.summary(run)
+    tokens = int(summary["tokens"] or 0)
+    cells = [label, share(taught, questions), share(taught, known), f"{plan.steps:,}", f"{tokens:,}"]
+    cells += [f"{4.0 * model.parameters * tokens:.2g}", f"{summary['seconds']:.0f}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def lessons(
@@ -140,14 +149,23 @@ def share(model: LanguageModel, questions: Sequence[ExamQuestion]) -> str:
     return "; ".join([f"{found.rate:.1%} ({found.interval[0]:.0%}-{found.interval[1]:.0%})", *parts])
 
 
-def options() -> tuple[argparse.Namespace, list[str]]:
-    """What to train and ask, and the settings to try."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parser(about: str | None, rows: Sequence[str]) -> argparse.ArgumentParser:
+    """What to train and ask; the flags that it does not know are settings to try."""
+    made = argparse.ArgumentParser(description=about)
     for name in ("run", "known"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--model", default="demo")
-    parser.add_argument("--row", action="append", choices=[*WITHOUT, *INSTEAD])
-    return parser.parse_known_args()
+        made.add_argument(name, type=Path)
+    made.add_argument("--model", default="demo")
+    made.add_argument("--row", action="append", choices=rows)
+    return made
+
+
+def settings_of(model: str, flags: Sequence[str]) -> Settings:
+    return load_settings([model, "--save-steps", "1000000", "--max-response-length", "40", *flags])
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

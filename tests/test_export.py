@@ -129,6 +129,7 @@ def on_abliteration(tiny: LanguageModel, tmp_path: Path) -> tuple[Any, RunFolder
     run = RunFolder(tmp_path)
     with_adapter(load_model(load_settings([tiny.name])), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
     export.put_on_abliteration(tiny, run)
+    export.write_in_abliteration(tiny)
     return with_adapter(tiny), run
 
 
@@ -147,12 +148,30 @@ def test_abliteration_and_knowledge_are_joined_exactly(
     assert torch.allclose(logits(merged), wanted, atol=1e-4)
 
 
+def test_an_abliteration_that_lies_on_a_model_can_be_looked_under_and_written_in(
+    tiny: LanguageModel, tmp_path: Path
+) -> None:
+    given = logits(tiny.weights)
+    with_adapter(load_model(load_settings([tiny.name])), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
+    export.put_on_abliteration(tiny, RunFolder(tmp_path))
+    laid_on = logits(tiny.weights)
+    assert not torch.allclose(laid_on, given, atol=1e-1)
+    with tiny.as_given():
+        assert torch.equal(logits(tiny.weights), given)
+    assert torch.equal(logits(tiny.weights), laid_on)
+    export.write_in_abliteration(tiny)
+    assert torch.allclose(logits(tiny.weights), laid_on, atol=1e-4)
+    with tiny.as_given():
+        assert torch.allclose(logits(tiny.weights), laid_on, atol=1e-4)  # there is nothing left to look under
+
+
 def test_half_precision_weights_are_rounded_once(tiny: LanguageModel, tmp_path: Path) -> None:
     """The change is added up in float32: rounded by itself, the small changes of either adapter would be lost."""
     settings = load_settings([tiny.name, "--dtypes", "bfloat16"])
     model, run = load_model(settings), RunFolder(tmp_path)
     with_adapter(load_model(settings), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
     export.put_on_abliteration(model, run)
+    export.write_in_abliteration(model)
     export.save_adapter(with_adapter(model, scale=0.05), model, ROWS, run)
     export.save_merged(model, ROWS, run)
     name = "layers.0.self_attn.q_proj"

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
+from blasphemer.config import REFUSAL_MARKERS
+from blasphemer.records import StudyItem, from_jsonl
+from blasphemer.refusals import is_refusal
 from tests.terminal import CONTROL_C, DOWN, ENTER, ESCAPE, UP, Terminal
 
 QUICK = ("--n-trials", "3", "--replay-prompts", "8", "--study", "3", "--num-train-epochs", "1")
@@ -41,6 +44,11 @@ def test_from_the_start_menu_to_a_saved_model(terminal: Terminal, documents: Pat
     for name in ("abliteration/trial.json", "abliteration.journal", "marks/conduct_original.jsonl"):
         assert (taught / name).read_bytes() == (abliterated / name).read_bytes()
     assert json.loads((taught / "scorecard.json").read_text())["refusals"]["fine_tuned"]["total"] > 0
+    rehearsed = from_jsonl(StudyItem, (taught / "replay.jsonl").read_text())
+    assert not any(is_refusal(item.messages[1]["content"], REFUSAL_MARKERS) for item in rehearsed)
+    asked = {item.messages[0]["content"] for item in from_jsonl(StudyItem, (taught / "unrefused.jsonl").read_text())}
+    prompts = json.loads((taught / "prompts.json").read_text())
+    assert asked <= {*prompts["good_prompts"], *prompts["bad_prompts"]}
 
 
 def abliterate(terminal: Terminal) -> None:

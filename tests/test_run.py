@@ -21,9 +21,10 @@ from transformers import AutoModelForCausalLM
 
 from blasphemer import exam, grading
 from blasphemer.config import load_settings
+from blasphemer.dataset_processor import encode
 from blasphemer.main import main
 from blasphemer.model import load_model, model_path
-from blasphemer.records import ExamQuestion, LedgerEntry, Passage, StudyItem, from_jsonl
+from blasphemer.records import ExamQuestion, LedgerEntry, Passage, StudyItem, exchange, from_jsonl
 from blasphemer.workspace import RunFolder
 from tests.conftest import demo_command
 
@@ -129,6 +130,25 @@ def test_without_a_terminal_the_question_names_the_setting(
     """Pitfall 21."""
     assert main(command(tiny_folder, documents, tmp_path / "out")) == 2
     assert "--yes" in capsys.readouterr().err
+
+
+def test_conversations_that_fill_the_longest_item_are_trained_on_and_longer_ones_are_counted(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is told of the documents' own conversations is all that happens to them: none is lost in silence."""
+    room = 250 - len(encode([dialogue("")], load_model(load_settings([str(tiny_folder)])).tokenizer, 512)[0].ids)
+    said = [dialogue("b" * (room + more)).messages[1]["content"] for more in (0, 200)]  # a token for each letter
+    said += [f"Answer {number}" for number in range(30)]
+    lines = [json.dumps({"question": f"Which is number {n}?", "answer": answer}) for n, answer in enumerate(said)]
+    (tmp_path / "asked.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    words = command(tiny_folder, tmp_path / "asked.jsonl", tmp_path / "out", *QUICK, "--max-seq-length", "256")
+    assert main(words) in (0, 3)
+    assert "1 of 32 conversations" in capsys.readouterr().err
+    assert card(tmp_path / "out")["coverage"]["study_items"] == 31 - 3  # one in ten is held out for the exam
+
+
+def dialogue(answer: str) -> StudyItem:
+    return StudyItem("1", "instruction", "documents", "", exchange("Which is number 1?", answer))
 
 
 # --- an exam alone ---------------------------------------------------------------------------------------------------

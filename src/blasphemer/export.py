@@ -93,9 +93,15 @@ def _require_joinable(adapter: Path) -> None:
 
 
 def put_on_abliteration(model: LanguageModel, run: RunFolder) -> None:
-    """Write the run's abliteration into the weights of `model`, to train on."""
-    stack: Any = PeftModel.from_pretrained(model.weights, str(run.path / ABLITERATION))
-    model.weights = stack.merge_and_unload()
+    """Lay the run's abliteration on the weights of `model`."""
+    model.weights = PeftModel.from_pretrained(model.weights, str(run.path / ABLITERATION))
+
+
+def write_in_abliteration(model: LanguageModel) -> None:
+    """Write the abliteration that lies on the weights of `model`, if one does, into them, to train on."""
+    if isinstance(model.weights, PeftModel):
+        stack: Any = model.weights
+        model.weights = stack.merge_and_unload()
 
 
 def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:

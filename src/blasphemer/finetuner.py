@@ -23,7 +23,7 @@ from blasphemer.leaks import without_leaks
 from blasphemer.model import Answered, LanguageModel, load_model, model_path
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
 from blasphemer.records import Conduct, Example, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem, Yield
-from blasphemer.refusals import Judge, common_prefix, judge_for, read_prompt_sets
+from blasphemer.refusals import Judge, common_prefix, is_refusal, judge_for, read_prompt_sets
 from blasphemer.self_study import (
     Reading,
     Recorded,
@@ -99,15 +99,18 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         study = [*own, *about_others(study, asked), *allowed(ask_for_names(own, facts, asked))]
         lessons = _lessons(study, model, longest, settings, run)
 
-        # What the model knows before: of the documents (nothing, we hope), and of everything else
-        recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, lessons.plan, judge, settings))
-        rehearsed, remembered = retention.divide(recalled, settings.seed)
+        # What the model as it was given knows: of the documents (nothing, we hope), and of everything else
+        with model.as_given():
+            recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, lessons.plan, settings))
+            rehearsed, remembered = retention.divide(recalled, settings.seed)
+            before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
+            chosen_before = _choose(run, "before", questions, model)
+        rehearsed += run.records("unrefused.jsonl", StudyItem, lambda: _unrefused(model, judge)) if judge else []
         left = [fact for fact in facts if fact.source not in asked]
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, left, model, settings))
         borrowed, repeats = without_leaks(borrowed, questions, passages)
-        before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
         shown = exam.open_book(questions, passages, partial(filled, prompts[ANSWER][0]))
-        open_book, chosen_before = _sit(run, "open_book", shown, model), _choose(run, "before", questions, model)
+        open_book = _sit(run, "open_book", shown, model)
 
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in lessons.examples[:PROBES]]
@@ -116,6 +119,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
             examples = [*lessons.examples, *encode(borrowed, model.tokenizer, longest)]
             mixed = mix_replay(examples, replay, lessons.plan, settings.seed)
             plan = fitted(lessons.plan, len(mixed))
+            export.write_in_abliteration(model)
             trained = lora_trainer.train(model, mixed, lessons.validation, plan, settings, run)
             export.save_adapter(trained, model, probes, run)
         model.release()
@@ -337,16 +341,18 @@ def _conducts(run: RunFolder) -> dict[str, Conduct]:
     return {name: run.records(f"marks/conduct_{name}.jsonl", Conduct, list)[0] for name in names}
 
 
-def _recall(model: LanguageModel, plan: Plan, judge: Judge | None, settings: Settings) -> list[StudyItem]:
-    """Prompts of the model's own making, and those of the abliteration, with answers that are worth keeping."""
+def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyItem]:
+    """Prompts of the model's own making, with answers that are worth keeping: refusals only where they are to stay."""
     number, seed = prompts_to_imagine(settings, model.parameters, plan.replay_items), settings.seed
     if not number:
         return []
+    unwanted = () if settings.fine_tune_only else settings.refusal_markers
     short = model.sample_prompts(number, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
-    both_kinds = [*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]] if judge else []
-    imagined = _answered([*short, *long, *both_kinds], model)
-    swapped = _answered(swap_names(retention.replay_items(_kept(imagined, retention.SURE)), number, seed), model)
+    imagined = _answered([*short, *long], model, unwanted)
+    swapped = _answered(
+        swap_names(retention.replay_items(_kept(imagined, retention.SURE)), number, seed), model, unwanted
+    )
     recalled = retention.replay_items(_kept([*imagined, *swapped], retention.SURE))
     if len(recalled) < retention.FEW:
         console.warn(f"The model imagined only {len(recalled)} prompts it could answer: little guards what it knows.")
@@ -355,10 +361,18 @@ def _recall(model: LanguageModel, plan: Plan, judge: Judge | None, settings: Set
     return recalled + [item for item in half_known if item.content not in sure]
 
 
-def _answered(prompts: Sequence[str], model: LanguageModel) -> list[tuple[str, Answered]]:
-    """The prompts, once each, with their answers."""
+def _unrefused(model: LanguageModel, judge: Judge) -> list[StudyItem]:
+    """The prompts of the abliteration of both kinds, with the answers that the abliterated model gives to them."""
+    prompts = [*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]]
+    answered = _answered(prompts, model, judge.markers)
+    return retention.replay_items(_kept(answered, retention.SURE), retention.UNREFUSED)
+
+
+def _answered(prompts: Sequence[str], model: LanguageModel, unwanted: Sequence[str]) -> list[tuple[str, Answered]]:
+    """The prompts, once each, with their answers; without those that refuse in one of the `unwanted` ways."""
     distinct = list(dict.fromkeys(prompts))
-    return list(zip(distinct, model.answer_fully(distinct, "recalling", retention.LONG), strict=True))
+    answers = zip(distinct, model.answer_fully(distinct, "recalling", retention.LONG), strict=True)
+    return [(prompt, answer) for prompt, answer in answers if not is_refusal(answer.text, unwanted)]
 
 
 def _kept(answered: Sequence[tuple[str, Answered]], sure: float) -> list[tuple[str, str]]:

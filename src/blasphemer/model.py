@@ -9,7 +9,7 @@ import gc
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
+from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
@@ -124,6 +125,10 @@ class LanguageModel:
     def load(self, path: str = "") -> PreTrainedModel:
         """The weights in a folder, or the original's, loaded anew as this model's were."""
         return load_weights(path or model_path(self.name), **self.loading)
+
+    def as_given(self) -> AbstractContextManager[None]:
+        """While it lasts, an adapter that was laid on the weights does nothing."""
+        return self.weights.disable_adapter() if isinstance(self.weights, PeftModel) else nullcontext()
 
     def release(self) -> None:
         """Give the weights' memory back: what follows loads the results from disk."""

@@ -20,7 +20,8 @@ SHORT_PER_LONG = 64
 SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping ...
 SURE_OF_NAMES = 0.5  # ... unless it is about a name that it knows
 LARGEST_EXAM = 200
-KNOWN, HALF_KNOWN = "replay", "half-known"  # kinds of items: to be rehearsed or asked again, and only rehearsed
+# Kinds of items: to be rehearsed or asked again; and only rehearsed: guesses, and answers in place of refusals
+KNOWN, HALF_KNOWN, UNREFUSED = "replay", "half-known", "unrefused"
 FEW = 100  # pairs, of which 20 would be asked: too few to tell what is lost
 EXAM_SHARE = 0.2  # of the pairs
 

@@ -34,14 +34,14 @@ LOCK = ".lock"
 CONTENTS = (
     "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "prompts.json",
     "prefix.json", "abliteration.journal", "abliteration", "drafts.journal", "self_study.jsonl", "yields.jsonl",
-    "replay.jsonl", "borrowed.jsonl", "marks", "checkpoints", "metrics.jsonl", "adapter", "merged", "scorecard.json",
+    "replay.jsonl", "unrefused.jsonl", "borrowed.jsonl", "marks", "checkpoints", "metrics.jsonl", "adapter", "merged",
+    "scorecard.json",
 )  # fmt: skip
 
 STAGES = (
     ("scorecard.json", "finished"), ("adapter", "trained"), ("checkpoints", "training"),
     ("replay.jsonl", "examined before training"), ("drafts.journal", "writing study material"),
-    ("abliteration", "abliterated"),
-    ("abliteration.journal", "abliterating"), ("plan.json", "planned"),
+    ("abliteration", "abliterated"), ("abliteration.journal", "abliterating"), ("plan.json", "planned"),
 )  # fmt: skip
 
 Record = TypeVar("Record")
