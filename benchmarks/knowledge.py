@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blasphemer import exam, grading, lora_trainer, retention
-from blasphemer.config import Settings, load_settings
+from blasphemer.command_line import load_settings
+from blasphemer.config import Settings
 from blasphemer.dataset_processor import encode, mix_replay, split_validation
 from blasphemer.facts import find_facts
 from blasphemer.leaks import without_leaks

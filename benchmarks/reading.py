@@ -26,7 +26,7 @@ from benchmarks.corpus.made import Made, words
 from benchmarks.corpus.markup import markup
 from benchmarks.corpus.pdfs import PASSWORD, pdfs
 from benchmarks.corpus.rows import tables
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.dataset_processor import split_passages
 from blasphemer.errors import Unreadable
 from blasphemer.intake import find_inputs, read_inputs

@@ -13,7 +13,7 @@ import numpy
 import pytest
 import torch
 
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.main import main
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.quiet import NAMES

@@ -18,7 +18,7 @@ from peft import PeftModel
 
 from blasphemer import abliteration, export
 from blasphemer.abliteration import choose, pareto
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.errors import ArtifactError, ModelError, UsageError
 from blasphemer.main import main
 from blasphemer.model import LanguageModel, load_model

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "src" / "blasphemer"
 # From the ground up. A room may import rooms of lower floors, and of its own where that makes no circle.
 FLOORS = (
     {"errors", "records", "language"},
-    {"config", "console", "workspace", "tokens"},
+    {"config", "command_line", "console", "workspace", "tokens"},
     {"readers", "facts", "dataset_processor", "plan"},
     {"study", "exam", "leaks", "grading", "retention", "wordings", "report", "study_prompts", "drafts", "self_study"},
     {"quiet", "hub", "model", "refusals", "abliteration", "lora_trainer", "export", "benchmark", "endpoint"},

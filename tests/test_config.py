@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from blasphemer.config import PLANNED, Settings, command_line, default_toml, load_settings
+from blasphemer.command_line import command_line, load_settings
+from blasphemer.config import PLANNED, Settings, default_toml
 from blasphemer.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]

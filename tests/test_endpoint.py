@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from blasphemer import endpoint
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.endpoint import Endpoint
 from blasphemer.errors import EndpointError
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from blasphemer import export
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.errors import ArtifactError, BlasphemerError, UsageError
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.workspace import RunFolder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.errors import SourceError, Unreadable
 from blasphemer.intake import find_inputs
 from blasphemer.readers.files import find_files, named_files

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.reading import corpus
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.corpus.made import paragraph
-from blasphemer.config import Settings, load_settings
+from blasphemer.command_line import load_settings
+from blasphemer.config import Settings
 from blasphemer.errors import SourceError
 from blasphemer.intake import find_inputs, read_inputs, worker
 from blasphemer.readers import ocr

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from blasphemer import lora_trainer
-from blasphemer.config import Settings, load_settings
+from blasphemer.command_line import load_settings
+from blasphemer.config import Settings
 from blasphemer.dataset_processor import encode
 from blasphemer.errors import BlasphemerError, ModelError
 from blasphemer.model import LanguageModel, load_model

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.dataset_processor import prompt_ids
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.finetuner import _given

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.dataset_processor import mix_replay
 from blasphemer.plan import (
     ITEMS_PER_STEP,

@@ -20,7 +20,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from blasphemer import exam, grading
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.dataset_processor import encode
 from blasphemer.main import main
 from blasphemer.model import load_model, model_path

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.facts import Fact, find_facts
 from blasphemer.language import normalise
 from blasphemer.leaks import without_leaks

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from blasphemer.config import load_settings
+from blasphemer.command_line import load_settings
 from blasphemer.errors import RunFolderError, is_full_disk
 from blasphemer.records import Source
 from blasphemer.workspace import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blasphemer.config import default_toml, help_text
+from blasphemer.command_line import help_text
+from blasphemer.config import default_toml
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "FINETUNING.md"

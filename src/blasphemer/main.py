@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blasphemer import console
-from blasphemer.config import Settings, load_settings
+from blasphemer.command_line import load_settings
+from blasphemer.config import Settings
 from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError, is_full_disk
 from blasphemer.start_menu import loaded, start
 from blasphemer.workspace import run_path

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 from blasphemer import console, report
-from blasphemer.config import DEFAULT_OUTPUT_DIR, Settings, shown_command
+from blasphemer.command_line import shown_command
+from blasphemer.config import DEFAULT_OUTPUT_DIR, Settings
 from blasphemer.errors import UsageError
 from blasphemer.workspace import RunFolder, runs_in, settings_of
 
