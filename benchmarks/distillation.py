@@ -21,11 +21,12 @@ from trl import SFTTrainer
 from benchmarks.knowledge import HEAD, Material, lessons, material_of, parser, say, settings_of, trained
 from blasphemer import exam, lora_trainer
 from blasphemer.dataset_processor import encode, mix_replay
-from blasphemer.model import LanguageModel, load_model, model_path
+from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, StudyItem
 from blasphemer.study_prompts import ANSWER, PAIRS, filled, read_prompts
+from blasphemer.weights import model_path
 
 ROWS = ("words", "study", "replay", "both")
 TOP = 16

@@ -16,7 +16,7 @@ FLOORS = (
     {"config", "command_line", "console", "workspace", "tokens"},
     {"readers", "facts", "dataset_processor", "plan"},
     {"study", "exam", "leaks", "grading", "retention", "wordings", "report", "study_prompts", "drafts", "self_study"},
-    {"quiet", "hub", "model", "refusals", "abliteration", "lora_trainer", "export", "benchmark", "endpoint"},
+    {"quiet", "hub", "weights", "model", "refusals", "abliteration", "lora_trainer", "export", "benchmark", "endpoint"},
     {"intake"},
     {"finetuner"},
     {"result_menu"},

@@ -16,8 +16,9 @@ from blasphemer.command_line import load_settings
 from blasphemer.dataset_processor import prompt_ids
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.finetuner import _given
-from blasphemer.model import LanguageModel, load_model, model_path
+from blasphemer.model import LanguageModel, load_model
 from blasphemer.records import Message, StudyItem, exchange
+from blasphemer.weights import model_path
 from tests.tiny import TEMPLATE
 
 PROMPTS = ["Where does the heron stand?", "Who waits?", "What does the heron wait for, and where, and for how long?"]

@@ -23,8 +23,9 @@ from blasphemer import exam, grading
 from blasphemer.command_line import load_settings
 from blasphemer.dataset_processor import encode
 from blasphemer.main import main
-from blasphemer.model import load_model, model_path
+from blasphemer.model import load_model
 from blasphemer.records import ExamQuestion, LedgerEntry, Passage, StudyItem, exchange, from_jsonl
+from blasphemer.weights import model_path
 from blasphemer.workspace import RunFolder
 from tests.conftest import demo_command
 

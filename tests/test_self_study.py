@@ -12,10 +12,11 @@ from blasphemer.command_line import load_settings
 from blasphemer.facts import Fact, find_facts
 from blasphemer.language import normalise
 from blasphemer.leaks import without_leaks
-from blasphemer.model import LanguageModel, load_model, model_path
+from blasphemer.model import LanguageModel, load_model
 from blasphemer.records import ExamQuestion, Passage, Source, StudyItem, Yield
 from blasphemer.self_study import Recorded, Writer, find_readings, questions_per_fact, write_self_study
 from blasphemer.study_prompts import default_prompts, read_prompts
+from blasphemer.weights import model_path
 from blasphemer.workspace import Journal
 
 # With names that the demo model can spell

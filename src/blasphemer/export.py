@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 
 from blasphemer import __version__
 from blasphemer.errors import ArtifactError, BlasphemerError, UsageError
-from blasphemer.model import LanguageModel, model_path
+from blasphemer.model import LanguageModel
+from blasphemer.weights import model_path
 from blasphemer.workspace import RunFolder, copy_whole
 
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.5, torch.float16: 0.1}  # logits; measured in FINETUNING_DESIGN.md

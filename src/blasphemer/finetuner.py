@@ -20,7 +20,7 @@ from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts
 from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.leaks import without_leaks
-from blasphemer.model import Answered, LanguageModel, load_model, model_path
+from blasphemer.model import Answered, LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
 from blasphemer.records import Conduct, Example, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem, Yield
 from blasphemer.refusals import Judge, common_prefix, is_refusal, judge_for, read_prompt_sets
@@ -35,6 +35,7 @@ from blasphemer.self_study import (
 )
 from blasphemer.study import about_others, ask_for_names, asked_about, spoken, write_study
 from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
+from blasphemer.weights import model_path
 from blasphemer.wordings import borrow, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 

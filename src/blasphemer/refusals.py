@@ -12,8 +12,9 @@ import torch
 
 from blasphemer.config import PromptSet, Settings
 from blasphemer.errors import ModelError, SourceError
-from blasphemer.model import DEMO, LanguageModel
+from blasphemer.model import LanguageModel
 from blasphemer.records import Conduct
+from blasphemer.weights import DEMO
 
 SETS = ("good_prompts", "bad_prompts", "good_evaluation_prompts", "bad_evaluation_prompts")
 DEMO_FILES = ("prompts_harmless.txt", "prompts_forbidden.txt")
