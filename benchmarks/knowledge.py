@@ -121,9 +121,10 @@ def lessons(
     borrowed, _ = without_leaks([] if "borrowed" in out else found.borrowed, found.questions, found.passages)
     borrowed = [item for item in borrowed if not asked.issuperset(item.sources)]
     rehearsed = [] if "replay" in out else retention.divide(found.recalled, 0)[0]
-    examples, others, replay = (encode(items, model.tokenizer, model.context) for items in (study, borrowed, rehearsed))
+    examples, others = (encode(items, model.tokenizer, model.context) for items in (study, borrowed))
     plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
-    return [*examples, *others], replay, plan
+    rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed)
+    return [*examples, *others], encode(rehearsed, model.tokenizer, model.context), plan
 
 
 def instead(row: str, passage: Passage) -> list[StudyItem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blasphemer.records import ExamQuestion, StudyItem
-from blasphemer.retention import HALF_KNOWN, divide, is_worth_keeping, replay_items
+from blasphemer.retention import HALF_KNOWN, divide, is_worth_keeping, replay_items, spread
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:
@@ -74,3 +74,13 @@ def test_what_is_half_known_is_rehearsed_and_never_asked() -> None:
     assert all(item in rehearsed for item in half)
     assert len(asked) == 10
     assert not {question.question for question in asked} & {item.messages[0]["content"] for item in half}
+
+
+def test_what_was_imagined_once_is_rehearsed_before_anything_comes_twice() -> None:
+    often = [(f"Way {n} of asking where Ann Lee lives?", "In Oxbarrow.") for n in range(100)]
+    seldom = [(f"Where does Tom Hale{n} live?", "In Oxbarrow.") for n in range(9)]
+    chosen = spread(replay_items([*often, *seldom]), 10, seed=0)
+    assert len([item for item in chosen if "Ann Lee" in item.content]) == 1
+    assert len(spread(replay_items([*often, *seldom]), 50, seed=0)) == 50
+    assert len(spread(replay_items(seldom), 50, seed=0)) == 9
+    assert spread(replay_items(often), 5, seed=1) != spread(replay_items(often), 5, seed=2)

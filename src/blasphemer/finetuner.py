@@ -116,6 +116,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in lessons.examples[:PROBES]]
         if not run.has("adapter"):
+            rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed)
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             examples = [*lessons.examples, *encode(borrowed, model.tokenizer, longest)]
             mixed = mix_replay(examples, replay, lessons.plan, settings.seed)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 
+from blasphemer.facts import names_in
 from blasphemer.grading import LONGEST_EXACT
 from blasphemer.language import normalise
 from blasphemer.records import ExamQuestion, StudyItem, exchange
@@ -55,6 +57,24 @@ def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list
     size = min(math.ceil(len(sure) * EXAM_SHARE), LARGEST_EXAM)
     unsure = [item for item in items if item.kind != KNOWN]
     return shuffled[size:] + unsure, [_question(item) for item in shuffled[:size]]
+
+
+def spread(items: Sequence[StudyItem], number: int, seed: int) -> list[StudyItem]:
+    """At most `number` of the items, evenly over what they tell: all once before anything twice.
+
+    A model imagines often what it knows well, and by chance alone the rest would hardly be rehearsed. Answers that say
+    the same of the same names tell the same.
+    """
+    shuffled = random.Random(seed).sample(list(items), len(items))
+    told = Counter[tuple[object, ...]]()
+    turns = []
+    for item in shuffled:
+        prompt, answer = (message["content"] for message in item.messages)
+        subject = frozenset(names_in(prompt)), normalise(answer)
+        turns.append(told[subject])
+        told[subject] += 1
+    order = sorted(range(len(shuffled)), key=turns.__getitem__)  # stable
+    return [shuffled[place] for place in order[:number]]
 
 
 def _question(item: StudyItem) -> ExamQuestion:
