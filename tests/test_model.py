@@ -62,6 +62,17 @@ def test_the_demo_model_imagines_questions_it_can_answer() -> None:
     assert sum(answer.ended for answer in answered) >= 0.8 * len(prompts)
 
 
+def test_a_beginning_is_gone_on_from_and_stands_before_what_was_imagined() -> None:
+    demo = load_model(load_settings(["demo"]))
+    begun = ["Which town is the home of", "Where does"]
+    prompts = demo.sample_prompts(64, 32, seed=0, beginnings=begun)
+    assert len(prompts) >= 48
+    for beginning in begun:
+        asked = {prompt for prompt in prompts if prompt.startswith(f"{beginning} ")}
+        assert len(asked) >= 18
+        assert sum(prompt.endswith("?") for prompt in asked) >= 0.9 * len(asked)
+
+
 def test_a_mistyped_folder_is_not_taken_for_a_hub_name() -> None:
     """Pitfall 24."""
     for name in ("./nowhere", "nowhere", "/no/such/model", "a/b/c"):

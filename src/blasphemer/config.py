@@ -258,7 +258,7 @@ class TrainingSettings(Section):
     """Peak learning rate; unless set, planned from the model's hidden size."""
     loraplus_lr_ratio: float = Field(1.0, ge=1)
     """How many times faster the adapter's B matrices learn than its A matrices (LoRA+), around learning_rate."""
-    adapter_weight: float = Field(0.9, gt=0, le=1)
+    adapter_weight: float = Field(0.95, gt=0, le=1)
     """Share of the trained change that is kept: a little less costs little of what was learnt, and guards the rest."""
     num_train_epochs: float = Field(3, gt=0)
     """Passes over the study material; unless set, 5, and more where the material is small."""

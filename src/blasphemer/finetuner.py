@@ -36,7 +36,7 @@ from blasphemer.self_study import (
 from blasphemer.study import about_others, ask_for_names, asked_about, spoken, write_study
 from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
 from blasphemer.weights import model_path
-from blasphemer.wordings import borrow, find_wordings, swap_names
+from blasphemer.wordings import borrow, find_beginnings, find_wordings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
@@ -349,12 +349,14 @@ def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyI
     if not number:
         return []
     unwanted = () if settings.fine_tune_only else settings.refusal_markers
-    short = model.sample_prompts(number, retention.SHORT, seed)
+    short = model.sample_prompts(number // 2, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
     imagined = _answered([*short, *long], model, unwanted)
-    swapped = _answered(
-        swap_names(retention.replay_items(_kept(imagined, retention.SURE)), number, seed), model, unwanted
-    )
+    beginnings = find_beginnings(retention.replay_items(_kept(imagined, retention.SURE))) or ("",)
+    begun = model.sample_prompts(number - number // 2, retention.SHORT, seed + 2, beginnings)
+    imagined += _answered([prompt for prompt in begun if prompt not in {*short, *long}], model, unwanted)
+    known = retention.replay_items(_kept(imagined, retention.SURE))
+    swapped = _answered(swap_names(known, number, seed), model, unwanted)
     recalled = retention.replay_items(_kept([*imagined, *swapped], retention.SURE))
     if len(recalled) < retention.FEW:
         console.warn(f"The model imagined only {len(recalled)} prompts it could answer: little guards what it knows.")

@@ -244,22 +244,27 @@ class LanguageModel:
                 advance(len(batch))
         return found
 
-    def sample_prompts(self, number: int, longest: int, seed: int) -> list[str]:
+    def sample_prompts(self, number: int, longest: int, seed: int, beginnings: Sequence[str] = ("",)) -> list[str]:
         """What a user might ask, in the model's own imagination: its chat template with an empty user turn, sampled.
 
-        Prompts that do not come to an end within `longest` tokens are left out, so fewer than `number` may come back.
+        Where there are `beginnings`, each is gone on from as often as any other. Prompts that do not come to an end
+        within `longest` more tokens are left out, so fewer than `number` may come back.
         """
         mark = "BLASPHEMER"
         turn = self.tokenizer.apply_chat_template([{"role": "user", "content": mark}], tokenize=False)
         before, after = str(turn).split(mark, 1)
-        opening = list(self.tokenizer(before, add_special_tokens=False)["input_ids"])
+        opening, *begun = [
+            list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+            for text in (before, *beginnings)
+        ]
         closing = self.tokenizer(after, add_special_tokens=False)["input_ids"][:1]
         stops = self._stops() | (set(closing) & set(self.tokenizer.all_special_ids))
+        begun = [begun[i % len(begun)] for i in range(number)]
         with self._seeded(seed):
-            sampled = self._generate([opening] * number, "imagining prompts", longest, stops, AS_LIKELY)
+            sampled = self._generate([opening + ids for ids in begun], "imagining prompts", longest, stops, AS_LIKELY)
         prompts = []
-        for row in sampled:
-            text, closed, _ = self.tokenizer.decode(row.ids).partition(after.strip() or "\0")
+        for ids, row in zip(begun, sampled, strict=True):
+            text, closed, _ = self.tokenizer.decode(ids + row.ids).partition(after.strip() or "\0")
             if row.ended or closed:  # templates close a turn with a control token, or with text such as [/INST]
                 prompts.append(text.strip())
         return [prompt for prompt in prompts if prompt and not self._has_control(prompt)]

@@ -20,7 +20,7 @@ from blasphemer.records import ExamQuestion, StudyItem, exchange
 SHORT, LONG = 32, 256
 SHORT_PER_LONG = 64
 SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping ...
-SURE_OF_NAMES = 0.5  # ... unless it is about a name that it knows
+SURE_OF_NAMES = 0.3  # ... unless it is about a name that it knows
 LARGEST_EXAM = 200
 # Kinds of items: to be rehearsed or asked again; and only rehearsed: guesses, and answers in place of refusals
 KNOWN, HALF_KNOWN, UNREFUSED = "replay", "half-known", "unrefused"

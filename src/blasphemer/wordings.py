@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Callable, Sequence
 
 from blasphemer.facts import Fact, names_in
@@ -26,8 +27,11 @@ GAIN = 5.0  # nats by which it must be likelier than to other wordings: else the
 Likelihoods = Callable[[Sequence[tuple[str, str]]], list[float]]
 
 
-def find_wordings(recalled: Sequence[StudyItem]) -> dict[str, set[str]]:
-    """Prompts about one name, with NAME in its place, and the names, at least two, that they were imagined with."""
+def find_wordings(recalled: Sequence[StudyItem], longest_answer: int = MOST_WORDS) -> dict[str, set[str]]:
+    """Prompts about one name, with NAME in its place, and the names, at least two, that they were imagined with.
+
+    Only prompts whose answers have at most `longest_answer` words.
+    """
     used: dict[str, set[str]] = {}
     for item in recalled:
         prompt, answer = (message["content"] for message in item.messages)
@@ -35,7 +39,8 @@ def find_wordings(recalled: Sequence[StudyItem]) -> dict[str, set[str]]:
         if (
             len(names) == 1
             and prompt.count(names[0]) == 1
-            and max(len(prompt.split()), len(answer.split())) <= MOST_WORDS
+            and len(prompt.split()) <= MOST_WORDS
+            and len(answer.split()) <= longest_answer
         ):
             used.setdefault(prompt.replace(names[0], NAME), set()).add(names[0])
     return {
@@ -43,13 +48,20 @@ def find_wordings(recalled: Sequence[StudyItem]) -> dict[str, set[str]]:
     }
 
 
+def find_beginnings(recalled: Sequence[StudyItem]) -> list[str]:
+    """What stands before the name in prompts that several names were imagined with: gone on from, it brings up more."""
+    found = {wording.partition(NAME)[0].rstrip() for wording in find_wordings(recalled, sys.maxsize)}
+    return sorted(found - {""})
+
+
 def swap_names(recalled: Sequence[StudyItem], number: int, seed: int) -> list[str]:
     """Up to `number` more prompts, spread evenly over the names: what was asked of one name is asked of its like.
 
-    Names are alike that were asked the same thing. What a model imagines at random leaves much unasked of what it knows
-    of a name, and that is what it forgets.
+    Names are alike that were asked the same thing: a thing with a short answer, as anything can be told about; but a
+    name of which there are only tales is like all that are told about so. What a model imagines at random leaves much
+    unasked of what it knows of a name, and that is what it forgets.
     """
-    used = find_wordings(recalled)
+    used, of_a_kind = find_wordings(recalled, sys.maxsize), find_wordings(recalled)
     asked: dict[str, list[str]] = {}
     for wording, names in used.items():
         for name in sorted(names):
@@ -57,7 +69,8 @@ def swap_names(recalled: Sequence[StudyItem], number: int, seed: int) -> list[st
     generator = random.Random(seed)
     prompts: list[str] = []
     for name, wordings in asked.items():
-        like = {other for wording in wordings for other in used[wording]}
+        telling = [wording for wording in wordings if name in of_a_kind.get(wording, ())] or wordings
+        like = {other for wording in telling for other in used[wording]}
         fresh = sorted({wording for other in like for wording in asked[other]}.difference(wordings))
         chosen = generator.sample(fresh, min(number // len(asked), len(fresh)))
         prompts += [wording.replace(NAME, name) for wording in chosen]
