@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blasphemer.records import ExamQuestion, StudyItem
-from blasphemer.retention import HALF_KNOWN, divide, is_worth_keeping, replay_items, spread
+from blasphemer.retention import HALF_KNOWN, divide, guessed_names, is_worth_keeping, replay_items, spread
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:
@@ -84,3 +84,13 @@ def test_what_was_imagined_once_is_rehearsed_before_anything_comes_twice() -> No
     assert len(spread(replay_items([*often, *seldom]), 50, seed=0)) == 50
     assert len(spread(replay_items(seldom), 50, seed=0)) == 9
     assert spread(replay_items(often), 5, seed=1) != spread(replay_items(often), 5, seed=2)
+
+
+def test_names_about_which_most_answers_are_guesses_are_found_out() -> None:
+    known = [(f"What is {thing} of Ann Lee?", "A bell.", sure) for thing, sure in (("a", 0.9), ("b", 0.95), ("c", 0.4))]
+    guessed = [
+        (f"What is {thing} of Una Roe?", "A bell.", sure) for thing, sure in (("a", 0.9), ("b", 0.4), ("c", 0.4))
+    ]
+    seldom = [("What is a of Tom Hale?", "A bell.", 0.4)]
+    tales = [(f"What is told of {name}?", "word " * 20, 0.1) for name in ("Ann Lee", "Tom Hale") for _ in range(5)]
+    assert guessed_names([*known, *guessed, *seldom, *tales]) == {"Una Roe"}

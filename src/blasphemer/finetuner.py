@@ -17,7 +17,7 @@ from blasphemer.config import Settings
 from blasphemer.dataset_processor import encode, mix_replay, show_learnt, split_validation
 from blasphemer.endpoint import Endpoint
 from blasphemer.errors import SourceError
-from blasphemer.facts import Fact, find_facts
+from blasphemer.facts import Fact, find_facts, names_in
 from blasphemer.intake import find_inputs, read_inputs
 from blasphemer.leaks import without_leaks
 from blasphemer.model import Answered, LanguageModel, load_model
@@ -357,12 +357,20 @@ def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyI
     imagined += _answered([prompt for prompt in begun if prompt not in {*short, *long}], model, unwanted)
     known = retention.replay_items(_kept(imagined, retention.SURE))
     swapped = _answered(swap_names(known, number, seed), model, unwanted)
+    guessed = retention.guessed_names(
+        (prompt, answer.text, answer.sureness) for prompt, answer in [*imagined, *swapped]
+    )
+    imagined, swapped = _not_about(guessed, imagined), _not_about(guessed, swapped)
     recalled = retention.replay_items(_kept([*imagined, *swapped], retention.SURE))
     if len(recalled) < retention.FEW:
         console.warn(f"The model imagined only {len(recalled)} prompts it could answer: little guards what it knows.")
     sure = {item.content for item in recalled}
     half_known = retention.replay_items(_kept(swapped, retention.SURE_OF_NAMES), retention.HALF_KNOWN)
     return recalled + [item for item in half_known if item.content not in sure]
+
+
+def _not_about(names: set[str], answered: Sequence[tuple[str, Answered]]) -> list[tuple[str, Answered]]:
+    return [(prompt, answer) for prompt, answer in answered if names.isdisjoint(names_in(prompt))]
 
 
 def _unrefused(model: LanguageModel, judge: Judge) -> list[StudyItem]:

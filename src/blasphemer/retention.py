@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from blasphemer.facts import names_in
 from blasphemer.grading import LONGEST_EXACT
@@ -20,7 +20,8 @@ from blasphemer.records import ExamQuestion, StudyItem, exchange
 SHORT, LONG = 32, 256
 SHORT_PER_LONG = 64
 SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping ...
-SURE_OF_NAMES = 0.3  # ... unless it is about a name that it knows
+SURE_OF_NAMES = 0.3  # ... unless it is about a name that it knows:
+FEWEST_ASKED, KNOWN_SHARE = 3, 0.4  # one of which at least this share of the answers is sure
 LARGEST_EXAM = 200
 # Kinds of items: to be rehearsed or asked again; and only rehearsed: guesses, and answers in place of refusals
 KNOWN, HALF_KNOWN, UNREFUSED = "replay", "half-known", "unrefused"
@@ -31,8 +32,26 @@ EXAM_SHARE = 0.2  # of the pairs
 def is_worth_keeping(answer: str, has_ended: bool, sureness: float, sure: float = SURE) -> bool:
     """Only what the model brings to an end. `sureness` is the probability of the least likely token, and counts for
     short answers: in long ones some word could always have been another."""
-    is_short = len(normalise(answer).split()) <= LONGEST_EXACT
-    return has_ended and (sureness > sure or not is_short)
+    return has_ended and (sureness > sure or not is_short(answer))
+
+
+def is_short(answer: str) -> bool:
+    """Can it be told to the word whether it is given again?"""
+    return len(normalise(answer).split()) <= LONGEST_EXACT
+
+
+def guessed_names(answered: Iterable[tuple[str, str, float]]) -> set[str]:
+    """The names about which a model guesses: few of its short answers about them are sure ones.
+
+    `answered` has prompts, answers and the probability of the least likely token in each.
+    """
+    asked, sure = Counter[str](), Counter[str]()
+    for prompt, answer, sureness in answered:
+        if is_short(answer):
+            names = set(names_in(prompt))
+            asked.update(names)
+            sure.update(names if sureness > SURE else ())
+    return {name for name, number in asked.items() if number >= FEWEST_ASKED and sure[name] < KNOWN_SHARE * number}
 
 
 def replay_items(pairs: Sequence[tuple[str, str]], kind: str = KNOWN) -> list[StudyItem]:
@@ -53,7 +72,7 @@ def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list
     """
     sure = [item for item in items if item.kind == KNOWN]
     shuffled = random.Random(seed).sample(sure, len(sure))
-    shuffled.sort(key=lambda item: len(normalise(item.messages[1]["content"]).split()) > LONGEST_EXACT)  # stable
+    shuffled.sort(key=lambda item: not is_short(item.messages[1]["content"]))  # stable
     size = min(math.ceil(len(sure) * EXAM_SHARE), LARGEST_EXAM)
     unsure = [item for item in items if item.kind != KNOWN]
     return shuffled[size:] + unsure, [_question(item) for item in shuffled[:size]]
