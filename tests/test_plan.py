@@ -31,8 +31,8 @@ def test_a_small_document_gets_enough_steps() -> None:
     assert plan(50, 40).steps >= 150
 
 
-def test_the_material_is_passed_over_five_times_unless_the_user_says_otherwise() -> None:
-    assert plan(3000, 40).epochs == 5
+def test_the_material_is_passed_over_four_times_unless_the_user_says_otherwise() -> None:
+    assert plan(3000, 40).epochs == 4
     assert plan(3000, 40, "--num-train-epochs", "3").epochs == 3
 
 
@@ -77,7 +77,7 @@ def test_replay_is_the_share_of_items_that_was_asked_for() -> None:
 def test_without_anything_to_rehearse_the_study_items_still_come_as_often_as_planned() -> None:
     example = Example((1,) * 40, (True,) * 40)
     made = plan_training([example] * 3000, 5, load_settings(["M", "--replay-prompts", "0"]), 256, has_gpu=False)
-    assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 5 / 32))
+    assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 4 / 32))
     expected = plan(3000, 40)
     mixed = mix_replay([example] * 3000, [], expected, seed=0)
     assert fitted(expected, len(mixed)).steps == made.steps
@@ -112,7 +112,7 @@ def test_the_plan_counts_what_it_was_given() -> None:
 
 
 def test_small_models_rehearse_more_and_answer_more_at_once() -> None:
-    for said, number, batch in ((), 1000, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
+    for said, number, batch in ((), 1500, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
         assert prompts_to_imagine(load_settings(["M", *said]), 3_000_000, 1000) == number
         assert answered_at_once(load_settings(["M", *said]), 3_000_000) == batch
     assert prompts_to_imagine(load_settings(["M"]), 7_000_000_000, 1000) == 2048

@@ -256,12 +256,10 @@ class TrainingSettings(Section):
     """Layers that get an adapter, by name (q_proj, v_proj, ...), or all-linear for every linear layer."""
     learning_rate: float = Field(2e-4, gt=0, lt=1)
     """Peak learning rate; unless set, planned from the model's hidden size."""
-    loraplus_lr_ratio: float = Field(1.0, ge=1)
+    loraplus_lr_ratio: float = Field(16.0, ge=1)
     """How many times faster the adapter's B matrices learn than its A matrices (LoRA+), around learning_rate."""
-    adapter_weight: float = Field(0.95, gt=0, le=1)
-    """Share of the trained change that is kept: a little less costs little of what was learnt, and guards the rest."""
     num_train_epochs: float = Field(3, gt=0)
-    """Passes over the study material; unless set, 5, and more where the material is small."""
+    """Passes over the study material; unless set, 4, and more where the material is small."""
     per_device_train_batch_size: int = Field(4, ge=1)
     """Items per device and micro-step; unless set, 8 without a GPU."""
     per_device_eval_batch_size: int = Field(4, ge=1)

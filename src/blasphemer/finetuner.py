@@ -5,6 +5,7 @@ Each stage leaves a file in the run's folder and is taken from there when the sa
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -349,11 +350,12 @@ def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyI
     if not number:
         return []
     unwanted = () if settings.fine_tune_only else settings.refusal_markers
-    short = model.sample_prompts(number // 2, retention.SHORT, seed)
+    freely = math.ceil(number * retention.FREELY)
+    short = model.sample_prompts(freely, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
     imagined = _answered([*short, *long], model, unwanted)
     beginnings = find_beginnings(retention.replay_items(_kept(imagined, retention.SURE))) or ("",)
-    begun = model.sample_prompts(number - number // 2, retention.SHORT, seed + 2, beginnings)
+    begun = model.sample_prompts(number - freely, retention.SHORT, seed + 2, beginnings)
     imagined += _answered([prompt for prompt in begun if prompt not in {*short, *long}], model, unwanted)
     known = retention.replay_items(_kept(imagined, retention.SURE))
     swapped = _answered(swap_names(known, number, seed), model, unwanted)

@@ -43,7 +43,7 @@ def train(
     settings: Settings,
     run: RunFolder,
 ) -> PeftModel:
-    """Train a LoRA as planned, going on from the newest complete checkpoint; adapter_weight of it is what returns.
+    """Train a LoRA as planned, going on from the newest complete checkpoint.
 
     Raises Interrupted (after a checkpoint) on Ctrl+C, and BlasphemerError when the loss is no longer a number.
     The base weights are not changed, but are wrapped: load them anew for other uses. Validation loss is the mean over
@@ -71,7 +71,6 @@ def train(
         raise Interrupted("Stopped after a checkpoint.")
     trained = trainer.accelerator.unwrap_model(trainer.model)
     trained.eval()
-    _weaken(trained, settings.adapter_weight)
     return trained
 
 
@@ -110,14 +109,6 @@ def _with_lora(model: LanguageModel, settings: Settings) -> PeftModel:
             return get_peft_model(model.weights, config)
     except ValueError as error:
         raise ModelError(f"lora_target_modules = {', '.join(names)}: not in this model; try all-linear.") from error
-
-
-def _weaken(trained: PeftModel, weight: float) -> None:
-    """Go back a part of the way from the trained weights to those before (WiSE-FT, arXiv 2109.01903)."""
-    with torch.no_grad():
-        for name, value in trained.named_parameters():
-            if "lora_B" in name or "lora_embedding_B" in name:
-                value.mul_(weight)
 
 
 def _optimizer(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Optimizer:

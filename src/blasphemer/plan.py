@@ -16,10 +16,10 @@ from blasphemer.records import Example, Plan
 ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
 BATCH_WITHOUT_GPU = 8  # items: with few cores and small models faster than 4 or 16
 FEWEST_STEPS = 200
-EPOCHS = 5  # the documented 3 teach less (FINETUNING_DESIGN.md)
+EPOCHS = 4  # the documented 3 teach less (FINETUNING_DESIGN.md)
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
-PROMPTS_PER_REPLAY_ITEM, MOST_PROMPTS = 1.0, 32_768  # of a small model: a third of its prompts are worth rehearsing
+PROMPTS_PER_REPLAY_ITEM, MOST_PROMPTS = 1.5, 32_768  # of a small model: a third of its prompts are worth rehearsing
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
 RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo world (FINETUNING_DESIGN.md)
 
