@@ -10,6 +10,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from blasphemer.facts import names_in
 from blasphemer.grading import LONGEST_EXACT
@@ -22,7 +23,7 @@ SHORT_PER_LONG = 64
 FREELY = 1 / 3  # of the short ones; the others go on from beginnings that were imagined with several names
 SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping ...
 SURE_OF_NAMES = 0.3  # ... unless it is about a name that it knows:
-FEWEST_ASKED, KNOWN_SHARE = 3, 0.4  # one of which at least this share of the answers is sure
+FEWEST_ASKED, SURE_OF_ALL = 3, 0.65  # one about which it is as sure on average, over at least so many answers
 LARGEST_EXAM = 200
 # Kinds of items: to be rehearsed or asked again; and only rehearsed: guesses, and answers in place of refusals
 KNOWN, HALF_KNOWN, UNREFUSED = "replay", "half-known", "unrefused"
@@ -42,17 +43,16 @@ def is_short(answer: str) -> bool:
 
 
 def guessed_names(answered: Iterable[tuple[str, str, float]]) -> set[str]:
-    """The names about which a model guesses: few of its short answers about them are sure ones.
+    """The names about which a model guesses: of its short answers about them, too few are sure ones.
 
     `answered` has prompts, answers and the probability of the least likely token in each.
     """
-    asked, sure = Counter[str](), Counter[str]()
+    found: dict[str, list[float]] = {}
     for prompt, answer, sureness in answered:
         if is_short(answer):
-            names = set(names_in(prompt))
-            asked.update(names)
-            sure.update(names if sureness > SURE else ())
-    return {name for name, number in asked.items() if number >= FEWEST_ASKED and sure[name] < KNOWN_SHARE * number}
+            for name in set(names_in(prompt)):
+                found.setdefault(name, []).append(sureness)
+    return {name for name, all_ in found.items() if len(all_) >= FEWEST_ASKED and fmean(all_) < SURE_OF_ALL}
 
 
 def replay_items(pairs: Sequence[tuple[str, str]], kind: str = KNOWN) -> list[StudyItem]:
