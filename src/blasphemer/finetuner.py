@@ -107,7 +107,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
             rehearsed, remembered = retention.divide(recalled, settings.seed)
             before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
             chosen_before = _choose(run, "before", questions, model)
-        rehearsed += run.records("unrefused.jsonl", StudyItem, lambda: _unrefused(model, judge)) if judge else []
+        unrefused = run.records("unrefused.jsonl", StudyItem, lambda: _unrefused(model, judge)) if judge else []
         left = [fact for fact in facts if fact.source not in asked]
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, left, model, settings))
         borrowed, repeats = without_leaks(borrowed, questions, passages)
@@ -117,7 +117,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in lessons.examples[:PROBES]]
         if not run.has("adapter"):
-            rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed)
+            rehearsed = retention.to_rehearse(rehearsed, unrefused, lessons.plan.replay_items, settings.seed)
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             examples = [*lessons.examples, *encode(borrowed, model.tokenizer, longest)]
             mixed = mix_replay(examples, replay, lessons.plan, settings.seed)
