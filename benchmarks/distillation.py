@@ -20,9 +20,8 @@ from trl import SFTTrainer
 
 from benchmarks.knowledge import HEAD, Material, lessons, material_of, parser, say, settings_of, trained
 from blasphemer import exam, lora_trainer
-from blasphemer.dataset_processor import encode, mix_replay
+from blasphemer.dataset_processor import encode
 from blasphemer.model import LanguageModel, load_model
-from blasphemer.plan import fitted
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, StudyItem
 from blasphemer.study_prompts import ANSWER, PAIRS, filled, read_prompts
@@ -48,11 +47,8 @@ def main() -> None:
         examples, replay, plan = lessons("ours", found, model, settings)
         targets = dict(soft(model, about_passages(found, model))) if row in ("study", "both") else {}
         targets |= dict(soft(model, as_they_are(replay))) if row in ("replay", "both") else {}
-        mixed = mix_replay(examples, replay, plan, settings.seed)
         with distilling(targets):
-            line = trained(
-                " ".join([row, *flags]), model, mixed, fitted(plan, len(mixed)), settings, found.questions, known
-            )
+            line = trained(" ".join([row, *flags]), model, examples, replay, plan, settings, found.questions, known)
         say(line)
 
 

@@ -79,23 +79,25 @@ def main() -> None:
             ours = plan
         elif row in INSTEAD and ours:  # for as many steps
             plan = replace(plan, steps=ours.steps, epochs=ours.steps * plan.epochs / plan.steps)
-        mixed = mix_replay(examples, replay, plan, settings.seed)
-        say(trained(" ".join([row, *flags]), model, mixed, fitted(plan, len(mixed)), settings, found.questions, known))
+        say(trained(" ".join([row, *flags]), model, examples, replay, plan, settings, found.questions, known))
 
 
 def trained(
     label: str,
     model: LanguageModel,
     examples: Sequence[Example],
+    replay: Sequence[Example],
     plan: Plan,
     settings: Settings,
     questions: Sequence[ExamQuestion],
     known: Sequence[ExamQuestion],
 ) -> str:
-    """A line of the table: the model is trained on the examples as planned, and asked both exams."""
+    """A line of the table: the model is trained on the examples and the replay as planned, and asked both exams."""
+    mixed = mix_replay(examples, replay, plan, settings.seed)
+    plan = fitted(plan, len(mixed))
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        taught = replace(model, weights=lora_trainer.train(model, examples, [], plan, settings, run))
+        taught = replace(model, weights=lora_trainer.train(model, mixed, [], plan, settings, run))
         summary = lora_trainer.summary(run)
     tokens = int(summary["tokens"] or 0)
     cells = [label, share(taught, questions), share(taught, known), f"{plan.steps:,}", f"{tokens:,}"]

@@ -356,7 +356,8 @@ def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyI
     imagined = _answered([*short, *long], model, unwanted)
     beginnings = find_beginnings(retention.replay_items(_kept(imagined, retention.SURE))) or ("",)
     begun = model.sample_prompts(number - freely, retention.SHORT, seed + 2, beginnings)
-    imagined += _answered([prompt for prompt in begun if prompt not in {*short, *long}], model, unwanted)
+    there = {*short, *long}
+    imagined += _answered([prompt for prompt in begun if prompt not in there], model, unwanted)
     known = retention.replay_items(_kept(imagined, retention.SURE))
     swapped = _answered(swap_names(known, number, seed), model, unwanted)
     guessed = retention.guessed_names(
