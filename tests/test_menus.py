@@ -49,6 +49,7 @@ def test_from_the_start_menu_to_a_saved_model(terminal: Terminal, documents: Pat
     asked = {item.messages[0]["content"] for item in from_jsonl(StudyItem, (taught / "unrefused.jsonl").read_text())}
     prompts = json.loads((taught / "prompts.json").read_text())
     assert asked <= {*prompts["good_prompts"], *prompts["bad_prompts"]}
+    assert asked & {*prompts["bad_prompts"]}
 
 
 def abliterate(terminal: Terminal) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from blasphemer.records import ExamQuestion, StudyItem
 from blasphemer.retention import (
     HALF_KNOWN,
-    UNREFUSED,
     divide,
     guessed_names,
     is_worth_keeping,
     replay_items,
     spread,
-    to_rehearse,
 )
 
 
@@ -104,10 +102,3 @@ def test_names_about_which_most_answers_are_guesses_are_found_out() -> None:
     tales = [(f"What is told of {name}?", "word " * 20, 0.1) for name in ("Ann Lee", "Tom Hale") for _ in range(5)]
     assert [round(sum(sure for *_, sure in asked) / 3, 2) for asked in (known, guessed)] == [0.75, 0.57]
     assert guessed_names([*known, *guessed, *seldom, *tales]) == {"Una Roe"}
-
-
-def test_what_was_refused_is_rehearsed_more_often_than_anything_else() -> None:
-    unrefused = replay_items([("How do I open it?", "With a key.")], UNREFUSED)
-    chosen = to_rehearse(recalled(50), unrefused, 20, seed=0)
-    assert [item.kind for item in chosen].count(UNREFUSED) == 8
-    assert len(chosen) == 28

@@ -117,7 +117,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in lessons.examples[:PROBES]]
         if not run.has("adapter"):
-            rehearsed = retention.to_rehearse(rehearsed, unrefused, lessons.plan.replay_items, settings.seed)
+            rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed) + unrefused
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             examples = [*lessons.examples, *encode(borrowed, model.tokenizer, longest)]
             mixed = mix_replay(examples, replay, lessons.plan, settings.seed)
@@ -377,10 +377,11 @@ def _not_about(names: set[str], answered: Sequence[tuple[str, Answered]]) -> lis
 
 
 def _unrefused(model: LanguageModel, judge: Judge) -> list[StudyItem]:
-    """The prompts of the abliteration of both kinds, with the answers that the abliterated model gives to them."""
-    prompts = [*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]]
-    answered = _answered(prompts, model, judge.markers)
-    return retention.replay_items(_kept(answered, retention.SURE), retention.UNREFUSED)
+    """The prompts of the abliteration of both kinds, with the answers that the abliterated model gives to them: sure or
+    not, as it is seldom sure of what it used to refuse."""
+    answered = _answered([*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]], model, judge.markers)
+    pairs = [(prompt, answer.text) for prompt, answer in answered if answer.ended]
+    return retention.replay_items(pairs, retention.UNREFUSED)
 
 
 def _answered(prompts: Sequence[str], model: LanguageModel, unwanted: Sequence[str]) -> list[tuple[str, Answered]]:

@@ -27,7 +27,6 @@ FEWEST_ASKED, SURE_OF_ALL = 3, 0.65  # one about which it is as sure on average,
 LARGEST_EXAM = 200
 # Kinds of items: to be rehearsed or asked again; and only rehearsed: guesses, and answers in place of refusals
 KNOWN, HALF_KNOWN, UNREFUSED = "replay", "half-known", "unrefused"
-TIMES_UNREFUSED = 8  # as often as others: rehearsing what the original knew brings some of its refusals back, too
 FEW = 100  # pairs, of which 20 would be asked: too few to tell what is lost
 EXAM_SHARE = 0.2  # of the pairs
 
@@ -96,13 +95,6 @@ def spread(items: Sequence[StudyItem], number: int, seed: int) -> list[StudyItem
         told[subject] += 1
     order = sorted(range(len(shuffled)), key=turns.__getitem__)  # stable
     return [shuffled[place] for place in order[:number]]
-
-
-def to_rehearse(
-    recalled: Sequence[StudyItem], unrefused: Sequence[StudyItem], number: int, seed: int
-) -> list[StudyItem]:
-    """At most `number` of the recalled items, and the unrefused ones so often that refusals do not come back."""
-    return spread(recalled, number, seed) + list(unrefused) * TIMES_UNREFUSED
 
 
 def _question(item: StudyItem) -> ExamQuestion:
