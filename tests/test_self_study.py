@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,37 @@ class Unwilling:
 
     def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
         raise AssertionError(f"asked again: {prompts[0]}")
+
+
+def test_what_is_overlooked_in_a_long_text_is_looked_for_in_its_sentence(
+    study: tuple[list[StudyItem], list[Yield]], demo: LanguageModel
+) -> None:
+    """A weak reader; and one that finds something else in the text, which counts against the question."""
+    assert len(written(ShortSighted(demo, "It does not say."), demo)[0]) >= 0.8 * len(study[0])
+    misread, yields = written(ShortSighted(demo, "Olive Nutt"), demo)
+    asked = [item for item in misread if item.messages and "Olive Nutt" in item.evidence]
+    assert not asked
+    assert sum(one.dropped.get("is answered otherwise with the text at hand", 0) for one in yields) > 0
+
+
+@dataclass
+class ShortSighted:
+    """The demo model, but with texts of more than two sentences before it, it always gives the same answer."""
+
+    model: LanguageModel
+    answer: str
+
+    @property
+    def at_once(self) -> int:
+        return self.model.at_once
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        answers = self.model.write(prompts, label, longest, seed)
+        if not label.startswith("checking"):
+            return answers
+        return [
+            self.answer if prompt.count(". ") > 1 else answer for prompt, answer in zip(prompts, answers, strict=True)
+        ]
 
 
 def test_every_fact_is_read_once_and_under_its_name(demo: LanguageModel) -> None:

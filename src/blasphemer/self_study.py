@@ -203,20 +203,31 @@ class _Desk:
     def _asked_again(
         self, written: Sequence[tuple[StudyItem, Reading]], dropped: Counter[str], label: str
     ) -> list[StudyItem]:
-        """Those questions that are answered in the same way with the text before them."""
-        answers = self.writer.write(
-            [filled(self.answer, reading.text, item.messages[0]["content"]) for item, reading in written],
+        """Those questions that are answered in the same way with the text before them.
+
+        A weak reader overlooks in a long text what it finds in a short one: when it answers with what is not in the
+        text at all, the sentence that bears the question out must do.
+        """
+        confirmed, answers = [], self._read_for([(item, reading.text) for item, reading in written], label)
+        overlooked = []
+        for (item, reading), answer in zip(written, answers, strict=True):
+            if _is_answer(item, answer):
+                confirmed.append(item)
+            elif normalise(answer) not in normalise(reading.text):
+                overlooked.append((item, reading.about([f for f in reading.facts if f.source in item.sources]).text))
+        answers = self._read_for(overlooked, label)
+        confirmed += [item for (item, _), answer in zip(overlooked, answers, strict=True) if _is_answer(item, answer)]
+        dropped["is answered otherwise with the text at hand"] += len(written) - len(confirmed)
+        return confirmed
+
+    def _read_for(self, questions: Sequence[tuple[StudyItem, str]], label: str) -> list[str]:
+        """The likeliest answers to questions, each with a text to read."""
+        return self.writer.write(
+            [filled(self.answer, text, item.messages[0]["content"]) for item, text in questions],
             f"checking it against the text ({label})",
-            max((self.count(item.messages[1]["content"]) for item, _ in written), default=0) + 16,
+            max((self.count(item.messages[1]["content"]) for item, _ in questions), default=0) + 16,
             None,
         )
-        kept = [
-            item
-            for (item, _), answer in zip(written, answers, strict=True)
-            if agree(normalise(answer), normalise(item.messages[1]["content"]))
-        ]
-        dropped["is answered otherwise with the text at hand"] += len(written) - len(kept)
-        return kept
 
     def _prose(self, kind: str, answered: Sequence[tuple[Reading, str]], dropped: Counter[str]) -> Iterator[StudyItem]:
         for reading, reply in answered:
@@ -232,6 +243,10 @@ class _Desk:
     def _is_new(self, text: str) -> bool:
         key = " ".join(sorted(normalise(text).split()))
         return key not in self.said and not self.said.add(key)  # type: ignore[func-returns-value]
+
+
+def _is_answer(item: StudyItem, answer: str) -> bool:
+    return agree(normalise(answer), normalise(item.messages[1]["content"]))
 
 
 def _question(kind: str, draft: Draft, fact: Fact) -> StudyItem:
