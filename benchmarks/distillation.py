@@ -1,6 +1,6 @@
-"""Whether soft targets teach more than words: `python -m benchmarks.distillation RUN KNOWN --row study --row replay`.
+"""Whether soft targets teach more than words: `python -m benchmarks.distillation KNOWN RUN ... --row study`.
 
-RUN and KNOWN are as for benchmarks.knowledge, and so is each line of the table. In row `words` all answers are learnt
+KNOWN and RUN are as for benchmarks.knowledge, and so is each line of the table. In row `words` all answers are learnt
 word by word, as the program does. In row `study` the answers to questions about the documents are learnt as the model
 itself would give them with the passage shown: the likeliest TOP tokens of every place with their probabilities. In row
 `replay` the answers that are rehearsed are learnt in this way, as the untrained model gives them: the divergence from
@@ -9,7 +9,8 @@ it is what is made small. In row `both`, both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from unittest.mock import patch
 import torch
 from trl import SFTTrainer
 
-from benchmarks.knowledge import HEAD, Material, lessons, material_of, parser, say, settings_of, trained
+from benchmarks.knowledge import HEAD, Material, Outcome, lessons, line, material_of, parser, say, settings_for, trained
 from blasphemer import exam, lora_trainer
 from blasphemer.dataset_processor import encode
 from blasphemer.model import LanguageModel, load_model
@@ -39,17 +40,19 @@ Taught = tuple[Example, list[int]]  # an example, and what the teacher sees befo
 @quiet_libraries()
 def main() -> None:
     chosen, flags = parser(__doc__, ROWS).parse_known_args()
-    settings = settings_of(chosen.model, flags)
-    found, known = material_of(chosen.run), exam.read_exam_file(chosen.known, [])
     say(HEAD)
     for row in chosen.row or ROWS:
-        model = load_model(settings)
-        examples, replay, plan = lessons("ours", found, model, settings)
-        targets = dict(soft(model, about_passages(found, model))) if row in ("study", "both") else {}
-        targets |= dict(soft(model, as_they_are(replay))) if row in ("replay", "both") else {}
-        with distilling(targets):
-            line = trained(" ".join([row, *flags]), model, examples, replay, plan, settings, found.questions, known)
-        say(line)
+        say(line(" ".join([row, *flags]), [outcome_of(row, run, chosen, flags) for run in chosen.run]))
+
+
+def outcome_of(row: str, run: Path, chosen: argparse.Namespace, flags: Sequence[str]) -> Outcome:
+    settings, found = settings_for(run, chosen.model, flags), material_of(run)
+    model = load_model(settings)
+    examples, replay, plan = lessons("ours", found, model, settings)
+    targets = dict(soft(model, about_passages(found, model))) if row in ("study", "both") else {}
+    targets |= dict(soft(model, as_they_are(replay))) if row in ("replay", "both") else {}
+    with distilling(targets):
+        return trained(model, examples, replay, plan, settings, found, exam.read_exam_file(chosen.known, []))
 
 
 def about_passages(found: Material, model: LanguageModel) -> Iterator[Taught]:

@@ -1,10 +1,11 @@
-"""What each part of the study material is worth: `python -m benchmarks.knowledge RUN KNOWN --row ours --row raw`.
+"""What each part of the study material is worth: `python -m benchmarks.knowledge KNOWN RUN ... --row ours --row raw`.
 
-RUN is the folder of a run that was trained, KNOWN a .jsonl file with questions and answers about what the model knew.
-Each row is one training on the run's material, with a part left out, or in another way altogether; all other flags are
-settings (`--lora-rank 8`), the seed among them. Prints a line of a Markdown table for each: the shares right of the
-run's exam and of KNOWN with their 95% intervals, steps, tokens, floating-point operations (LoRA's least: 4 for each
-weight and token), seconds. The stages before training are not done again.
+Each RUN is the folder of a run that was trained (several seeds, say), KNOWN a .jsonl file with questions and answers
+about what the model knew. Each row is one training on the material of each run, with its seed, with a part left out, or
+in another way altogether; all other flags are settings (`--lora-rank 8`). Prints a line of a Markdown table for each:
+the shares right, over all runs and with 95% intervals, of the exam, of KNOWN, and of what the model said before of its
+own accord (the run's retention exam); then means over the runs: steps, tokens, floating-point operations (LoRA's least:
+4 for each weight and token), seconds. The stages before training are not done again.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from statistics import fmean
 
-from blasphemer import exam, grading, lora_trainer, retention
+from blasphemer import exam, grading, lora_trainer, retention, workspace
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
 from blasphemer.dataset_processor import encode, mix_replay, split_validation
@@ -25,7 +28,7 @@ from blasphemer.leaks import without_leaks
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.plan import fitted, plan_training
 from blasphemer.quiet import quiet_libraries
-from blasphemer.records import Example, ExamQuestion, Passage, Plan, Source, StudyItem, exchange, from_jsonl
+from blasphemer.records import Example, ExamQuestion, Marks, Passage, Plan, Source, StudyItem, exchange, from_jsonl
 from blasphemer.study import about_others, ask_for_names, asked_about
 from blasphemer.workspace import RunFolder
 
@@ -38,11 +41,12 @@ WITHOUT: dict[str, set[str]] = {
     "no-rewrites": {"rewrite", "explain", "outline", "implications"},
     "rules-on-all": {"choice"},  # not only on the facts that the model left out
     "no-reversed": {"reversed"},
+    "no-borrowed": {"borrowed"},
     "no-replay": {"replay"},
 }
 REQUESTS = ("What does {} say?", "Tell me about {}.", "What do you know of {}?")  # for passages as answers
 INSTEAD = ("raw", "passages")  # of study material: the passages as they stand, or as answers, over and over
-HEAD = "| | documents | what it knew | steps | tokens | operations | seconds |\n|---|" + "---:|" * 6
+HEAD = "| | documents | what it knew | what it said | steps | tokens | operations | seconds |\n|---|" + "---:|" * 7
 
 
 @dataclass(frozen=True)
@@ -65,34 +69,42 @@ def material_of(run: Path) -> Material:
     return Material(passages, from_jsonl(ExamQuestion, text_of(run / "exam.jsonl")), study, own, borrowed, recalled)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """One training: the exam, KNOWN and the retention exam after it, and what it cost."""
+
+    marks: tuple[Marks, ...]
+    steps: int
+    tokens: int
+    operations: float
+    seconds: float
+
+
 @quiet_libraries()
 def main() -> None:
     chosen, flags = parser(__doc__, [*WITHOUT, *INSTEAD]).parse_known_args()
-    settings = settings_of(chosen.model, flags)
-    found, known = material_of(chosen.run), exam.read_exam_file(chosen.known, [])
     say(HEAD)
-    ours: Plan | None = None
     for row in chosen.row or [*WITHOUT, *INSTEAD]:
-        model = load_model(settings)
-        examples, replay, plan = lessons(row, found, model, settings)
-        if row == "ours":
-            ours = plan
-        elif row in INSTEAD and ours:  # for as many steps
-            plan = replace(plan, steps=ours.steps, epochs=ours.steps * plan.epochs / plan.steps)
-        say(trained(" ".join([row, *flags]), model, examples, replay, plan, settings, found.questions, known))
+        say(line(" ".join([row, *flags]), [outcome_of(row, run, chosen, flags) for run in chosen.run]))
+
+
+def outcome_of(row: str, run: Path, chosen: argparse.Namespace, flags: Sequence[str]) -> Outcome:
+    settings, found = settings_for(run, chosen.model, flags), material_of(run)
+    model = load_model(settings)
+    examples, replay, plan = lessons(row, found, model, settings)
+    return trained(model, examples, replay, plan, settings, found, exam.read_exam_file(chosen.known, []))
 
 
 def trained(
-    label: str,
     model: LanguageModel,
     examples: Sequence[Example],
     replay: Sequence[Example],
     plan: Plan,
     settings: Settings,
-    questions: Sequence[ExamQuestion],
+    found: Material,
     known: Sequence[ExamQuestion],
-) -> str:
-    """A line of the table: the model is trained on the examples and the replay as planned, and asked both exams."""
+) -> Outcome:
+    """The model is trained on the examples and the replay as planned, and sits all exams."""
     mixed = mix_replay(examples, replay, plan, settings.seed)
     plan = fitted(plan, len(mixed))
     with tempfile.TemporaryDirectory() as folder:
@@ -100,15 +112,27 @@ def trained(
         taught = replace(model, weights=lora_trainer.train(model, mixed, [], plan, settings, run))
         summary = lora_trainer.summary(run)
     tokens = int(summary["tokens"] or 0)
-    cells = [label, share(taught, questions), share(taught, known), f"{plan.steps:,}", f"{tokens:,}"]
-    cells += [f"{4.0 * model.parameters * tokens:.2g}", f"{summary['seconds']:.0f}"]
-    return f"| {' | '.join(cells)} |"
+    exams = [grading.grade(asked, taught.answer([one.question for one in asked])) for asked in (found.questions, known)]
+    _, said = retention.divide(found.recalled, settings.seed)
+    kept = grading.grade_retention(said, taught.answer([one.question for one in said], longest=retention.LONG))
+    return Outcome((*exams, kept), plan.steps, tokens, 4.0 * model.parameters * tokens, summary["seconds"] or 0.0)
+
+
+def line(label: str, outcomes: Sequence[Outcome]) -> str:
+    cells = [label]
+    for marks in zip(*(outcome.marks for outcome in outcomes), strict=True):
+        found = grading.rate(Marks(tuple(chain.from_iterable(one.right for one in marks)), ()))
+        cells.append(f"{found.rate:.1%} ({found.interval[0]:.1%}-{found.interval[1]:.1%})")
+    steps, tokens, operations, seconds = (
+        fmean(getattr(outcome, name) for outcome in outcomes) for name in ("steps", "tokens", "operations", "seconds")
+    )
+    return f"| {' | '.join([*cells, f'{steps:,.0f}', f'{tokens:,.0f}', f'{operations:.2g}', f'{seconds:.0f}'])} |"
 
 
 def lessons(
     row: str, found: Material, model: LanguageModel, settings: Settings
 ) -> tuple[list[Example], list[Example], Plan]:
-    """What is studied in a row of the table, what is rehearsed, and for how long."""
+    """What is studied in a row of the table, what is rehearsed, and for how long: `instead` for as long as ours."""
     out, asked = WITHOUT.get(row, set()), set[Source]()
     if row in INSTEAD:
         study, out = [item for passage in found.passages for item in instead(row, passage)], {"borrowed", "replay"}
@@ -122,9 +146,12 @@ def lessons(
         study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
     borrowed, _ = without_leaks([] if "borrowed" in out else found.borrowed, found.questions, found.passages)
     borrowed = [item for item in borrowed if not asked.issuperset(item.sources)]
-    rehearsed = [] if "replay" in out else retention.divide(found.recalled, 0)[0]
+    rehearsed = [] if "replay" in out else retention.divide(found.recalled, settings.seed)[0]
     examples, others = (encode(items, model.tokenizer, model.context) for items in (study, borrowed))
     plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
+    if row in INSTEAD:
+        steps = lessons("ours", found, model, settings)[2].steps
+        plan = replace(plan, steps=steps, epochs=steps * plan.epochs / plan.steps)
     rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed)
     return [*examples, *others], encode(rehearsed, model.tokenizer, model.context), plan
 
@@ -144,27 +171,20 @@ def text_of(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def share(model: LanguageModel, questions: Sequence[ExamQuestion]) -> str:
-    marks = grading.grade(questions, model.answer([question.question for question in questions]))
-    found, kinds = grading.rate(marks), sorted({question.kind for question in questions})
-    parts = [
-        f"{kind} {grading.rate(grading.of_kind(kind, questions, marks)).rate:.0%}" for kind in kinds if len(kinds) > 1
-    ]
-    return "; ".join([f"{found.rate:.1%} ({found.interval[0]:.0%}-{found.interval[1]:.0%})", *parts])
-
-
 def parser(about: str | None, rows: Sequence[str]) -> argparse.ArgumentParser:
     """What to train and ask; the flags that it does not know are settings to try."""
     made = argparse.ArgumentParser(description=about)
-    for name in ("run", "known"):
-        made.add_argument(name, type=Path)
+    made.add_argument("known", type=Path)
+    made.add_argument("run", type=Path, nargs="+")
     made.add_argument("--model", default="demo")
     made.add_argument("--row", action="append", choices=rows)
     return made
 
 
-def settings_of(model: str, flags: Sequence[str]) -> Settings:
-    return load_settings([model, "--save-steps", "1000000", "--max-response-length", "40", *flags])
+def settings_for(run: Path, model: str, flags: Sequence[str]) -> Settings:
+    """The settings to try, with the seed of the run."""
+    seed = str(workspace.settings_of(RunFolder(run)).seed)
+    return load_settings([model, "--save-steps", "1000000", "--max-response-length", "40", "--seed", seed, *flags])
 
 
 def say(line: str) -> None:
