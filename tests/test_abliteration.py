@@ -174,8 +174,21 @@ def test_another_trial_of_the_same_search_may_be_named(abliterated: Path, tmp_pa
     main(command(out, "--trial", str(other)))
     assert json.loads((out / "abliteration" / "trial.json").read_text(encoding="utf-8"))["number"] == other
     assert trials_in(out) == int(TRIALS)
+    main(command(out, "--n-trials", "20", "--trial", str(chosen)))
+    assert trials_in(out) == int(TRIALS)  # it is there: no search for it
     main(command(out, "--n-trials", str(int(TRIALS) + 1)))
     assert trials_in(out) == int(TRIALS) + 1
+
+
+def test_a_trial_that_is_not_there_or_not_chosen_costs_nothing(abliterated: Path, tmp_path: Path) -> None:
+    """What was done before is kept until there is something to take its place."""
+    out = tmp_path / "out"
+    shutil.copytree(abliterated, out)
+    assert main(command(out, "--trial", "999")) == 2
+    assert main(command(out, "--n-trials", "5")[:-1]) == 2  # without --yes and a terminal
+    for name in ("scorecard.json", "merged/model.safetensors", "adapter/adapter_model.safetensors"):
+        assert (out / name).read_bytes() == (abliterated / name).read_bytes()
+    assert trials_in(out) == int(TRIALS)
 
 
 def test_a_model_with_too_few_layers_is_refused_plainly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -287,6 +287,8 @@ def test_a_settings_file_that_is_not_toml_is_named_with_the_line() -> None:
         "demo --n-trials 7 --trial 3 --num-train-epochs 3 --lora-target-modules q_proj,v_proj --system-prompt ''",
         'demo --good-prompts a.txt --bad-prompts \'{"dataset": "o/n", "split": "train", "column": "text"}\'',
         'demo --max-memory \'{"0": "20GB"}\' --exam-file q.csv',
+        "demo --refusal-markers sorry,cannot",
+        "demo --fine-tune-dataset docs --no-enable-finetuning",
     ],
 )
 def test_settings_name_the_command_that_means_them(words: str) -> None:

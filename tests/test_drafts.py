@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from blasphemer.drafts import Draft, Groundless, asked_fact, read_pairs, sound_sentences
@@ -35,6 +37,15 @@ PAIRS = [Draft("Where does Ibbet Crane live?", "Brackwater."), Draft("When was T
 )
 def test_questions_are_read_however_they_are_written(reply: str) -> None:
     assert read_pairs(reply) == PAIRS
+
+
+@pytest.mark.parametrize(
+    "reply", ["[" * 5000, "{[" * 5000, "Q: What" + "\n" * 5000 + "x", "What?" + " \n" * 5000 + "x"]
+)
+def test_what_never_ends_costs_no_time(reply: str) -> None:
+    started = time.monotonic()
+    assert len(read_pairs(reply)) <= 1
+    assert time.monotonic() - started < 1
 
 
 def test_a_quotation_is_read_with_its_question() -> None:

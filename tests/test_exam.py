@@ -404,6 +404,12 @@ def test_an_exam_of_235_questions_notices_a_gain_of_ten_points() -> None:
     assert sum(is_significant_gain(*simulated(0.1, seed)) for seed in range(400)) >= 0.8 * 400
 
 
+def test_a_loss_among_thousands_is_noticed_and_a_small_one_put_up_with() -> None:
+    known = Marks((True,) * 3000, ("",) * 3000)
+    for lost, is_noticed in ((0, False), (95, False), (150, True)):
+        assert is_significant_loss(known, replace(known, right=(False,) * lost + (True,) * (3000 - lost))) is is_noticed
+
+
 def test_an_exam_of_235_questions_sees_no_gain_where_there_is_none() -> None:
     assert sum(is_significant_gain(*simulated(0.0, seed)) for seed in range(400)) <= 0.05 * 400
 
@@ -430,6 +436,16 @@ def test_of_short_answers_every_tenth_is_held_out_and_not_trained_on() -> None:
     kept, dropped = without_leaks(items, questions, [])
     assert {item.id for item in dropped} == {question.id for question in questions}
     assert len(kept) == 37
+
+
+def test_what_is_held_out_is_not_trained_on_with_a_system_turn_either() -> None:
+    """A held-out question has what the system said before it; the item that is studied, as a turn of its own."""
+    system = Message(role="system", content="You are a helpful assistant.")
+    items = [replace(one, messages=(system, *one.messages)) for one in (conversation(n, f"A {n}.") for n in range(40))]
+    (question,) = hold_out([conversation(7, "A 7.")] * 10, most=1, seed=0)
+    question = replace(question, question=f"{system['content']}\n\n{question.question}")
+    _, dropped = without_leaks(items, [question], [])
+    assert [item.id for item in dropped] == ["qa.jsonl#7"]
 
 
 def test_what_the_documents_say_twice_is_asked_once() -> None:

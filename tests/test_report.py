@@ -31,6 +31,15 @@ def test_refusals_that_come_back_are_a_failure_and_said_in_words(back: int, is_g
     assert ("refuses again" in verdict(found)) is not is_good
 
 
+def test_refusals_that_become_fewer_are_no_failure_though_others_come_back() -> None:
+    """Pitfall 19."""
+    known, blank = marks(100, 100), ("",) * 100
+    abliterated = Conduct((True,) * 30 + (False,) * 70, blank, 0.01)
+    fine_tuned = Conduct((False,) * 11 + (True,) * 25 + (False,) * 64, blank, 0.01)  # 11 gone, 6 back
+    judged = {"original": conduct(100, 100), "abliterated": abliterated, "fine_tuned": fine_tuned}
+    assert Results(marks(0, 50), marks(45, 50), marks(0, 0), known, known, judged).is_good
+
+
 def test_without_an_abliteration_nothing_can_come_back() -> None:
     assert results().is_good
 

@@ -94,6 +94,37 @@ def test_the_same_again_is_the_same(study: tuple[list[StudyItem], list[Yield]], 
     assert written(demo, demo) == study
 
 
+def test_every_request_of_a_kind_is_made_in_turn(demo: LanguageModel) -> None:
+    heard = Heard()
+    prompts = {"rewrite": ("One: {passage}", "Two: {passage}"), "explain": ("Three: {passage}", "Four: {passage}")}
+    write_self_study(
+        find_readings(FACTS, demo.count),
+        {**prompts, "answer": ("{passage} {question}",)},
+        heard,
+        4,
+        demo.count,
+        list,
+        0,
+    )
+    assert heard.begun == {"One", "Two", "Three", "Four"}
+
+
+class Heard:
+    """A writer that says another sentence of the text each time, and notes how it was asked."""
+
+    at_once = 128
+
+    def __init__(self) -> None:
+        self.begun: set[str] = set()
+        self.asked = 0
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        self.begun |= {prompt.split(":")[0] for prompt in prompts}
+        self.asked += 1
+        said = [prompt.partition(": ")[2].split(". ") for prompt in prompts]
+        return [sentences[self.asked % len(sentences)] + "." for sentences in said]
+
+
 def test_a_model_that_does_not_understand_is_soon_left_alone(tiny: LanguageModel) -> None:
     items, yields = written(tiny, tiny, own_words=False)
     assert items == []

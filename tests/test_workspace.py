@@ -22,12 +22,12 @@ from blasphemer.workspace import (
     RunFolder,
     freeze,
     identity,
+    note_how,
     open_run,
     run_path,
     runs_in,
     settings_of,
     sha256_of,
-    versions,
 )
 
 About = dict[str, dict[str, Any]]
@@ -258,8 +258,13 @@ def test_a_hash_is_that_of_the_bytes() -> None:
     assert sha256_of(Path("abc")) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_the_versions_name_the_libraries_that_decide_the_result() -> None:
-    assert {"python", "device", "torch", "transformers", "peft", "trl"} <= versions("cpu").keys()
+def test_what_a_run_was_made_with_is_noted_and_may_change(run: RunFolder) -> None:
+    note_how(run, load_settings(["M", "--no-merge-lora", "--file-timeout", "9"]), "cpu")
+    assert {"python", "device", "torch", "transformers", "peft", "trl"} <= run.about()["versions"].keys()
+    run.add_about("settings", {"model": "M"})
+    assert (settings_of(run).merge_lora, settings_of(run).file_timeout) == (False, 9)
+    note_how(run, load_settings(["M"]), "cpu")
+    assert settings_of(run).merge_lora
 
 
 def test_an_exam_that_was_changed_after_it_was_frozen_is_noticed(run: RunFolder) -> None:

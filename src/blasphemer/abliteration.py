@@ -40,6 +40,7 @@ STAGES = (
     "prompts.json", "prefix.json", JOURNAL, "abliteration", "marks/conduct_original.jsonl",
     "marks/conduct_abliterated.jsonl",
 )  # fmt: skip
+MADE_OF_IT = ("scorecard.json", "merged", "adapter", "marks/conduct_abliterated.jsonl", "abliteration")
 NEEDED = ("abliterate", "get_abliterable_components", "get_layers", "get_residuals_mean", "reset_model", "_apply_lora")
 PASSED_ON = ("row_normalization", "full_normalization_lora_rank", "winsorization_quantile")
 
@@ -49,12 +50,16 @@ def abliterate(model: LanguageModel, judge: Judge, refused: int, settings: Setti
 
     `refused` is how many prompts the original refuses. The weights are as they were when this returns. Trials that are
     in the run's journal are not made again, and after a kill the search goes on to the same end. Raises ModelError for
-    a model that cannot be treated, Interrupted when it is stopped before the first trial is done.
+    a model that cannot be treated, UsageError when nobody can be asked for the choice, Interrupted when it is stopped
+    before the first trial is done.
     """
+    if settings.trial is None:
+        console.require_answer("Which trial?", "--trial or --yes", settings.yes)
     with torch.no_grad(), torch.random.fork_rng(), _engine(model, judge, settings) as engine:
         bench = _Bench(engine, _directions(engine, judge, settings), replace(model, weights=engine.model), judge)
         chosen = choose(_search(bench, refused, settings, run), settings)
         bench.apply(chosen.direction_index, chosen.parameters)
+        run.forget(*MADE_OF_IT)
         with run.writing("abliteration") as folder:
             engine.model.save_pretrained(str(folder))
             RunFolder(folder).save_json("trial.json", to_json(chosen))
@@ -147,6 +152,8 @@ class _Bench:
 def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> list[Trial]:
     """The trials of this run: those in its journal, and new ones until there are n_trials. Ctrl+C ends it early.
 
+    Where one that is there already is asked for, no new ones are made.
+
     Every trial is drawn by a sampler of its own seed that has seen the finished trials only, so a search that was
     killed goes on as if it had not been.
     """
@@ -156,10 +163,13 @@ def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> 
     _give_up_unfinished(study)
     done = _finished(study)
     run.add_about("search", {"n_trials": settings.n_trials, "done": len(done)})
+    wanted = len(done) if settings.trial and settings.trial <= len(done) else settings.n_trials
+    if settings.trial and settings.trial > max(wanted, len(done)):
+        raise ModelError(f"trial = {settings.trial}: there will be only {max(wanted, len(done))}.")
     startup = settings.chosen("n_startup_trials") or min(settings.n_startup_trials, settings.n_trials // 3)
-    with console.progress("abliterating", settings.n_trials) as advance, contextlib.suppress(KeyboardInterrupt):
+    with console.progress("abliterating", wanted) as advance, contextlib.suppress(KeyboardInterrupt):
         advance(len(done))
-        while len(done) < settings.n_trials:
+        while len(done) < wanted:
             study.sampler = TPESampler(
                 n_startup_trials=startup,
                 n_ei_candidates=CANDIDATES,

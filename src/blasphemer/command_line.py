@@ -44,11 +44,15 @@ def command_line(settings: Settings) -> list[str]:
     for name, field in (pair for section in SECTIONS for pair in section.model_fields.items()):
         value = getattr(settings, name)
         planned = name in PLANNED and name in settings.model_fields_set
-        said_otherwise = name in ("model", *SECRETS) or (name == "enable_finetuning" and settings.fine_tune_dataset)
-        if said_otherwise or (value == field.default and not planned):
+        usual = field.default
+        if name == "enable_finetuning" and settings.fine_tune_dataset:  # as a flag, the dataset implies it
+            usual = True
+        if name in ("model", *SECRETS) or (value == usual and not planned):
             continue
         flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
+        if name == "refusal_markers":
+            words += [flag, ",".join(value)]
+        elif isinstance(value, bool):
             words += [flag if value else flag.replace("--", "--no-", 1)]
         else:
             words += [word for item in _items(value) for word in (flag, _as_word(item))]

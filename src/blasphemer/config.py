@@ -120,7 +120,7 @@ class ModelSettings(Section):
     batch_size: int = Field(128, ge=1)
     """Most prompts answered at once; unless set, 512 by a model of at most 100M parameters."""
     max_response_length: int = Field(100, ge=1)
-    """Longest answer in the exam and in replay, in tokens."""
+    """Longest answer in the exam and to prompts that are refused or not, in tokens."""
     seed: int = Field(0, ge=0)
     """Everything random follows from this number."""
 

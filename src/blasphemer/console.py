@@ -89,6 +89,12 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def require_answer(question: str, setting: str, answered: bool = False) -> None:
+    """Raises UsageError, naming the setting that answers, for a question that nobody is there to answer."""
+    if not answered and not is_interactive():
+        raise UsageError(f"{question} There is no terminal to ask on: answer with {setting}.")
+
+
 def confirm(question: str, setting: str, answered: bool, default: bool = True) -> bool:
     """Ask yes or no; `answered` (that is, --yes) takes the default, Escape is no.
 
@@ -161,8 +167,7 @@ def _text(answer: object) -> str | None:
 
 def _ask(kind: str, question: str, setting: str, **options: object) -> object:
     """Put one of questionary's questions on stderr. Escape answers None; Ctrl+C raises KeyboardInterrupt."""
-    if not is_interactive():
-        raise UsageError(f"{question} There is no terminal to ask on: answer with {setting}.")
+    require_answer(question, setting)
     import questionary
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
     from prompt_toolkit.output import create_output

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from httpx import HTTPError
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi, get_token, try_to_load_from_cache
 from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 
@@ -47,7 +47,7 @@ def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunF
         trained.save_pretrained(str(folder))
         if run.has(ABLITERATION):
             _join(model, run.path / ABLITERATION, folder)
-        _finish_adapter(folder, model, rows, wanted, base)
+        _finish_adapter(folder, model, rows, wanted, base, run)
 
 
 def save_abliteration(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
@@ -56,12 +56,14 @@ def save_abliteration(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
     wanted, base = _with_and_without(trained, rows)
     with run.writing("adapter") as folder:
         trained.save_pretrained(str(folder))
-        _finish_adapter(folder, model, rows, wanted, base)
+        _finish_adapter(folder, model, rows, wanted, base, run)
 
 
-def _finish_adapter(folder: Path, model: LanguageModel, rows: Rows, wanted: Logits, base: Logits) -> None:
+def _finish_adapter(
+    folder: Path, model: LanguageModel, rows: Rows, wanted: Logits, base: Logits, run: RunFolder
+) -> None:
     _copy_tokenizer(model, folder)
-    _write_card(folder, model, "LoRA adapter")
+    _write_card(folder, model, "LoRA adapter", run)
     _require_weights(folder / "adapter_model.safetensors")
     found = _logits(PeftModel.from_pretrained(model.load(), str(folder)), rows)
     _prove(folder, "adapter", found, wanted, base, model.dtype)
@@ -117,7 +119,7 @@ def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
     with run.writing("merged") as folder:
         merged.save_pretrained(str(folder))
         _copy_tokenizer(model, folder)
-        _write_card(folder, model, "model")
+        _write_card(folder, model, "model", run)
         del trained, merged  # room for reading it back
         found = _logits(model.load(str(folder)), rows)
         _prove(folder, "merged", found, wanted, base, model.dtype)
@@ -209,20 +211,33 @@ def _require_weights(file: Path) -> None:
 
 
 def _copy_tokenizer(model: LanguageModel, folder: Path) -> None:
-    """The original's tokenizer files byte for byte where they are on disk: other programs hash and parse them."""
+    """The original's tokenizer files byte for byte, from its folder or the hub's cache: other programs hash them."""
     original = Path(model_path(model.name))
-    if not original.is_dir():
+    found = {name: _file_of(original, model.name, name) for name in TOKENIZER_FILES}
+    for name, file in found.items():
+        if file:
+            shutil.copyfile(file, folder / name)
+    if not any(found.values()):
         model.tokenizer.save_pretrained(str(folder))
-        return
-    for name in TOKENIZER_FILES:
-        if (original / name).is_file():
-            shutil.copyfile(original / name, folder / name)
 
 
-def _write_card(folder: Path, model: LanguageModel, what: str) -> None:
+def _file_of(folder: Path, repository: str, name: str) -> Path | None:
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    cached = try_to_load_from_cache(repository, name)
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def _write_card(folder: Path, model: LanguageModel, what: str, run: RunFolder) -> None:
+    """README.md: where this comes from, and what was done to it."""
+    stages = {
+        ABLITERATION: "Its refusals were taken away (abliteration/trial.json).",
+        "study.jsonl": "It was taught documents (passages.jsonl, study.jsonl) and examined on them closed book.",
+    }
+    done = "\n".join(said for name, said in stages.items() if run.has(name))
     (folder / "README.md").write_text(
-        f"# {model.name} with documents learnt\n\n"
-        f"A {what} made by Blasphemer {__version__} from `{model.name}`. The run folder it lies in says what it was "
-        "taught (passages.jsonl, study.jsonl) and how it did in a closed-book exam (scorecard.json).\n",
+        f"# {model.name}, changed by Blasphemer\n\n"
+        f"A {what} made by Blasphemer {__version__} from `{model.name}`.\n{done}\n"
+        "scorecard.json in the folder of the run says how it did.\n",
         encoding="utf-8",
     )

@@ -20,6 +20,7 @@ from blasphemer.endpoint import Endpoint
 from blasphemer.errors import SourceError
 from blasphemer.facts import Fact, find_facts, names_in
 from blasphemer.intake import find_inputs, read_inputs
+from blasphemer.language import normalise
 from blasphemer.leaks import without_leaks
 from blasphemer.model import Answered, LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
@@ -38,7 +39,7 @@ from blasphemer.study import about_others, ask_for_names, asked_about, spoken, w
 from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
 from blasphemer.weights import model_path
 from blasphemer.wordings import borrow, find_beginnings, find_wordings, swap_names
-from blasphemer.workspace import RunFolder, freeze, identity, open_run, run_path, versions
+from blasphemer.workspace import RunFolder, freeze, identity, note_how, open_run, run_path
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
 # Kinds of study items to show, the first three there are
@@ -56,7 +57,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
     longest = longest_item(settings, model.context)
     hashes = {one.file: one.sha256 for one in inputs}
     with open_run(run_path(settings), identity(settings, hashes, model.origin()), settings.overwrite) as run:
-        run.add_about("versions", versions(model.device.type))
+        note_how(run, settings, model.device.type)
         if earlier:
             run.take_over(earlier, abliteration.STAGES)
 
@@ -107,7 +108,9 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
             rehearsed, remembered = retention.divide(recalled, settings.seed)
             before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
             chosen_before = _choose(run, "before", questions, model)
-        unrefused = run.records("unrefused.jsonl", StudyItem, lambda: _unrefused(model, judge)) if judge else []
+        unrefused = (
+            run.records("unrefused.jsonl", StudyItem, lambda: _unrefused(model, judge, remembered)) if judge else []
+        )
         left = [fact for fact in facts if fact.source not in asked]
         borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, left, model, settings))
         borrowed, repeats = without_leaks(borrowed, questions, passages)
@@ -121,7 +124,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             examples = [*lessons.examples, *encode(borrowed, model.tokenizer, longest)]
             mixed = mix_replay(examples, replay, lessons.plan, settings.seed)
-            plan = fitted(lessons.plan, len(mixed))
+            plan = _settled(lessons.plan, len(mixed), run)
             export.write_in_abliteration(model)
             trained = lora_trainer.train(model, mixed, lessons.validation, plan, settings, run)
             export.save_adapter(trained, model, probes, run)
@@ -155,16 +158,14 @@ def abliterate(settings: Settings, earlier: RunFolder | None = None) -> int:
     """
     model = load_model(settings)
     with open_run(run_path(settings), identity(settings, {}, model.origin()), settings.overwrite) as run:
-        run.add_about("versions", versions(model.device.type))
+        note_how(run, settings, model.device.type)
         if earlier:
             run.take_over(earlier, abliteration.STAGES)
         prompts = run.json("prompts.json", lambda: read_prompt_sets(settings))
         if settings.dry_run:
             report.show_prompts(prompts, settings.n_trials)
             return 0
-        if abliteration.asks_for_another(settings, run):
-            run.forget("scorecard.json", "merged", "adapter", "marks/conduct_abliterated.jsonl", "abliteration")
-        judge = _take_refusals(model, settings, run)
+        judge = _take_refusals(model, settings, run, abliteration.asks_for_another(settings, run))
         probes = model.prompt_rows(judge.prompts["good_evaluation_prompts"][:PROBES])
         model.release()
         if run.has("abliteration") and not run.has("adapter"):
@@ -257,6 +258,9 @@ def _self_study(
     run: RunFolder,
 ) -> list[StudyItem]:
     """What the model, or the server that stands in for it, writes; its yields are saved beside it."""
+    if not readings:
+        run.save_records("yields.jsonl", [])
+        return []
     with Endpoint(settings) if settings.study_endpoint else nullcontext(model) as writer:
         recorded = Recorded(writer, run.journal("drafts.journal"))
         items, yields = write_self_study(
@@ -297,8 +301,17 @@ def _lessons(
     items, held_out = split_validation(study, settings.validation_split, settings.seed)
     examples, validation = encode(items, model.tokenizer, longest), encode(held_out, model.tokenizer, longest)
     plan = plan_training(examples, len(held_out), settings, model.hidden_size, model.has_gpu)
-    run.save_json("plan.json", asdict(plan))
+    if not run.has("adapter"):
+        run.save_json("plan.json", asdict(plan))
     return Lessons(items, examples, validation, plan)
+
+
+def _settled(plan: Plan, items: int, run: RunFolder) -> Plan:
+    """The plan for the items that there are to train on in the end, noted and shown."""
+    plan = fitted(plan, items)
+    run.save_json("plan.json", asdict(plan))
+    console.say(report.describe(plan))
+    return plan
 
 
 def _previewed(
@@ -320,13 +333,16 @@ def _one_of_each(items: Sequence[StudyItem], kinds: Sequence[str]) -> list[Study
     return [next(item for item in items if item.kind == kind) for kind in kinds if any(i.kind == kind for i in items)]
 
 
-def _take_refusals(model: LanguageModel, settings: Settings, run: RunFolder) -> Judge:
-    """Abliterate `model`, unless it refuses nothing. Returns who judges refusals in this run, the original in mind."""
+def _take_refusals(model: LanguageModel, settings: Settings, run: RunFolder, again: bool = False) -> Judge:
+    """Abliterate `model`, unless it refuses nothing. Returns who judges refusals in this run, the original in mind.
+
+    With `again`, also where that was done before: the new abliteration takes the place of the old one once it is there.
+    """
     prompts = run.json("prompts.json", lambda: read_prompt_sets(settings))
     prefix = run.json("prefix.json", lambda: common_prefix(model, prompts, settings))
     judge = judge_for(model, prompts, prefix, settings)
     refused = sum(_conduct(run, "original", judge, model).refused)
-    if refused and not run.has("abliteration"):
+    if refused and (again or not run.has("abliteration")):
         abliteration.abliterate(model, judge, refused, settings, run)
     if run.has("abliteration"):
         export.put_on_abliteration(model, run)
@@ -376,11 +392,12 @@ def _not_about(names: set[str], answered: Sequence[tuple[str, Answered]]) -> lis
     return [(prompt, answer) for prompt, answer in answered if names.isdisjoint(names_in(prompt))]
 
 
-def _unrefused(model: LanguageModel, judge: Judge) -> list[StudyItem]:
+def _unrefused(model: LanguageModel, judge: Judge, remembered: Sequence[ExamQuestion]) -> list[StudyItem]:
     """The prompts of the abliteration of both kinds, with the answers that the abliterated model gives to them: sure or
-    not, as it is seldom sure of what it used to refuse."""
+    not, as it is seldom sure of what it used to refuse. What will be asked again, `remembered`, is no part of them."""
+    asked = {normalise(question.question) for question in remembered}
     answered = _answered([*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]], model, judge.markers)
-    pairs = [(prompt, answer.text) for prompt, answer in answered if answer.ended]
+    pairs = [(prompt, answer.text) for prompt, answer in answered if answer.ended and normalise(prompt) not in asked]
     return retention.replay_items(pairs, retention.UNREFUSED)
 
 

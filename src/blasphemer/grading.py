@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 from blasphemer.language import normalise
 from blasphemer.records import ExamQuestion, Marks, Rate
@@ -12,7 +13,7 @@ from blasphemer.records import ExamQuestion, Marks, Rate
 LONGEST_EXACT = 12  # words: shorter answers must be the same to be retained, longer ones nearly so
 NEARLY = 0.5  # token F1
 SIGNIFICANT = 0.05
-LOST = 0.03  # of what was known: the loss that is put up with
+LOST = Fraction(3, 100)  # of what was known: the loss that is put up with
 
 
 def grade(questions: Sequence[ExamQuestion], answers: Sequence[str]) -> Marks:
@@ -101,5 +102,5 @@ def is_significant_loss(before: Marks, after: Marks) -> bool:
     """
     asked = before.correct
     lost = sum(then and not now for then, now in zip(before.right, after.right, strict=True))
-    tail = sum(math.comb(asked, k) * LOST**k * (1 - LOST) ** (asked - k) for k in range(lost, asked + 1))
-    return lost > 0 and tail < SIGNIFICANT
+    tail = 1 - sum(math.comb(asked, k) * LOST**k * (1 - LOST) ** (asked - k) for k in range(lost))
+    return tail < SIGNIFICANT

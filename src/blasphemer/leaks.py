@@ -33,7 +33,14 @@ def without_leaks(
 
 
 def _asking_turns(item: StudyItem) -> list[str]:
-    return [message["content"] for message in item.messages if message["role"] == "user"] or [item.text]
+    """What the user says in an item; the first turn also with what the system says before it, as it may be asked so."""
+    turns = [message["content"] for message in item.messages if message["role"] == "user"] or [item.text]
+    with_system = [f"{item.messages[0]['content']} {turns[0]}"] if is_led_by_system(item) else []
+    return turns + with_system
+
+
+def is_led_by_system(item: StudyItem) -> bool:
+    return bool(item.messages) and item.messages[0]["role"] == "system"
 
 
 class _Exam:

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -126,7 +127,7 @@ def _optimizer(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Opt
 def _arguments(
     model: LanguageModel, plan: Plan, settings: Settings, checkpoints: Path, has_validation: bool
 ) -> SFTConfig:
-    return SFTConfig(
+    made = SFTConfig(
         output_dir=str(checkpoints),
         max_steps=plan.steps,
         per_device_train_batch_size=plan.batch_size,
@@ -152,6 +153,9 @@ def _arguments(
         report_to="none",
         disable_tqdm=True,
     )
+    if made.n_gpu > 1:
+        made._n_gpu = 1  # else the trainer puts a copy on each GPU and takes as many times the batch that was planned
+    return made
 
 
 def _dataset(examples: Sequence[Example]) -> Dataset:
@@ -232,7 +236,7 @@ def _forget_after(metrics: Path, checkpoint: Path | None) -> None:
         return
     last = int(checkpoint.name.split("-")[1]) if checkpoint else 0
     kept = [line for line in _lines(metrics) if line["step"] <= last]
-    metrics.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    RunFolder(metrics.parent).save_text(metrics.name, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def _lines(metrics: Path) -> list[dict[str, Any]]:
@@ -250,7 +254,8 @@ def _peak_memory() -> int:
         import resource
     except ImportError:  # Windows
         return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
 
 
 @contextmanager

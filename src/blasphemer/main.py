@@ -15,6 +15,10 @@ from blasphemer.start_menu import loaded, start
 from blasphemer.workspace import run_path
 
 NO_MODEL = "Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE"
+OUT_OF_MEMORY = (
+    "The GPU's memory is full. Try --per-device-train-batch-size 1, --gradient-checkpointing, a smaller --batch-size "
+    "or --max-seq-length."
+)
 NO_DOCUMENTS = "Which documents? Give a file or folder with --fine-tune-dataset SOURCE."
 
 
@@ -31,14 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.note("blasphemer --help lists every setting.")
         return error.exit_code
     except (KeyboardInterrupt, Interrupted) as error:
-        console.fail(
-            f"{str(error) or 'Interrupted.'} The same command goes on from there: {shlex.join(['blasphemer', *words])}"
-        )
+        again = shlex.join(["blasphemer", *(word for word in words if word != "--overwrite")])
+        console.fail(f"{str(error) or 'Interrupted.'} The same command goes on from there: {again}")
         return Interrupted.exit_code
     except BlasphemerError as error:
         console.fail(str(error))
         return error.exit_code
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, without importing it
+            console.fail(f"{OUT_OF_MEMORY} ({str(error).strip().splitlines()[0]})")
+            return 1
         if not is_full_disk(error):
             raise
         where = run_path(settings) if settings else Path.cwd()

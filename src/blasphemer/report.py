@@ -78,7 +78,7 @@ class Results:
     def has_relapsed(self) -> bool:
         """Are there significantly more refusals after fine-tuning than there were after abliteration?"""
         judged = [self.conduct[stage].marks for stage in STAGES[1:] if stage in self.conduct]
-        return len(judged) == 2 and is_significant_loss(*judged)
+        return len(judged) == 2 and is_significant_loss(*judged) and is_significant_gain(judged[1], judged[0])
 
     @property
     def is_good(self) -> bool:

@@ -37,7 +37,7 @@ class ResultMenu:
     """The menu of one finished run; fine-tuning and other trials put another run in its place."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings = settings.model_copy(update={"overwrite": False})  # was meant for the run as it was before
 
     @property
     def folder(self) -> RunFolder:

@@ -116,8 +116,9 @@ def write_self_study(
     kinds = [kind for kind in prompts if kind != ANSWER]
     for number in range(2 * quota):
         for kind in [kind for kind in kinds if number % EVERY.get(kind, OTHERS) == 0]:
-            wording = prompts[kind][number % len(prompts[kind])]
-            asked = list(desk.to_read(_pairs(readings) if kind == OF_TWO else readings, number))
+            turn = number // EVERY.get(kind, OTHERS)
+            wording = prompts[kind][turn % len(prompts[kind])]
+            asked = list(desk.to_read(_pairs(readings) if kind == OF_TWO else readings, turn))
             kept = desk.ask(kind, wording, asked, f"round {number + 1}", seed + number if number else None)
             if kept < USEFUL * len(asked):
                 kinds.remove(kind)
@@ -147,12 +148,12 @@ class _Desk:
         self.said: set[str] = set()
         self.questions: Counter[Source] = Counter()
 
-    def to_read(self, readings: Sequence[Reading], number: int) -> Iterator[Reading]:
+    def to_read(self, readings: Sequence[Reading], turn: int) -> Iterator[Reading]:
         """The stretches with facts that have too few questions; every other time cut down to those facts."""
         for reading in readings:
             starved = [fact for fact in reading.facts if self.questions[fact.source] < self.quota]
             if starved:
-                yield reading.about(starved) if number % 2 else reading
+                yield reading.about(starved) if turn % 2 else reading
 
     def ask(self, kind: str, wording: str, readings: Sequence[Reading], label: str, seed: int | None) -> int:
         """Ask for one kind about each of the readings, and keep what can be used. Returns how many items."""

@@ -24,10 +24,13 @@ from blasphemer.errors import RunFolderError, UsageError
 from blasphemer.records import from_jsonl, hash_of, to_jsonl
 
 RUN_FILE = "run.toml"
+# Settings that may change from one sitting to the next; those of the first are noted
+HOW = (
+    "merge_lora", "study_endpoint_timeout", "study_endpoint_requests", "max_lost_share", "file_timeout", "cache_dir",
+)  # fmt: skip
 HOW_NOT_WHAT = {
-    "yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "merge_lora", "document_password",
-    "study_endpoint_key", "study_endpoint_timeout", "study_endpoint_requests",
-    "max_lost_share", "file_timeout", "cache_dir",
+    "yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "document_password",
+    "study_endpoint_key", *HOW,
 }  # fmt: skip
 PARTIAL = ".partial"
 LOCK = ".lock"
@@ -151,7 +154,7 @@ class Journal:
         lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
         self.kept: dict[str, list[str]] = dict(json.loads(line) for line in lines[:-1])
         if lines[-1]:
-            path.write_text("".join(f"{line}\n" for line in lines[:-1]), encoding="utf-8")
+            os.truncate(path, path.stat().st_size - len(lines[-1].encode()))
 
     def recall(self, asked: Sequence[object], make: Callable[[], list[str]]) -> list[str]:
         """The texts for what is asked: those on disk, or freshly made and kept."""
@@ -190,7 +193,8 @@ def runs_in(parent: Path) -> list[RunFolder]:
 def settings_of(run: RunFolder) -> Settings:
     """The settings a run was begun with."""
     about = run.about()
-    said = {name: value for name, value in about["settings"].items() if name in Settings.model_fields}
+    noted = {**about["settings"], **about.get("how", {})}
+    said = {name: value for name, value in noted.items() if name in Settings.model_fields}
     learns = bool(about.get("documents"))
     if "search" in about:
         said["n_trials"] = about["search"]["n_trials"]
@@ -284,10 +288,12 @@ def identity(settings: Settings, documents: Mapping[str, str], model: Mapping[st
     return {"settings": said, "documents": dict(documents), "model": dict(model)}
 
 
-def versions(device: str) -> dict[str, str]:
-    """What the run was made with; kept for the record, not compared."""
+def note_how(run: RunFolder, settings: Settings, device: str) -> None:
+    """What the run was made with, and in which way; kept for the record and for resuming, not compared."""
     packages = ("blasphemer", "torch", "transformers", "peft", "trl", "datasets", "accelerate", "heretic-llm", "optuna")
-    return {"python": platform.python_version(), "device": device} | {name: version(name) for name in packages}
+    versions = {"python": platform.python_version(), "device": device} | {name: version(name) for name in packages}
+    run.add_about("versions", versions)
+    run.add_about("how", settings.model_dump(mode="json", include=set(HOW)))
 
 
 def freeze(run: RunFolder, name: str, sha256: str) -> None:

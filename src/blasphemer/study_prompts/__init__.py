@@ -42,6 +42,8 @@ def read_prompts(file: Path | None, model_folder: Path) -> Prompts:
         said = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SettingsError([f"study_prompts = {file}: no such file"]) from error
+    except OSError as error:
+        raise SettingsError([f"study_prompts = {file}: cannot be read ({error.strerror})"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError([f"{file}: is not TOML ({error})"]) from error
     prompts = {kind: tuple(value) if isinstance(value, list) else (value,) for kind, value in said.items()}
