@@ -11,6 +11,7 @@ own accord (the run's retention exam); then means over the runs: steps, tokens, 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -132,7 +133,7 @@ def line(label: str, outcomes: Sequence[Outcome]) -> str:
 def lessons(
     row: str, found: Material, model: LanguageModel, settings: Settings
 ) -> tuple[list[Example], list[Example], Plan]:
-    """What is studied in a row of the table, what is rehearsed, and for how long: `instead` for as long as ours."""
+    """What is studied in a row of the table, what is rehearsed, and for how long: `instead`, for as many tokens."""
     out, asked = WITHOUT.get(row, set()), set[Source]()
     if row in INSTEAD:
         study, out = [item for passage in found.passages for item in instead(row, passage)], {"borrowed", "replay"}
@@ -150,10 +151,17 @@ def lessons(
     examples, others = (encode(items, model.tokenizer, model.context) for items in (study, borrowed))
     plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
     if row in INSTEAD:
-        steps = lessons("ours", found, model, settings)[2].steps
-        plan = replace(plan, steps=steps, epochs=steps * plan.epochs / plan.steps)
+        ours = mix_replay(*lessons("ours", found, model, settings), settings.seed)
+        passes = tokens_in(ours) / tokens_in(examples)
+        plan = replace(
+            plan, epochs=passes, steps=math.ceil(passes * len(examples) / plan.batch_size / plan.accumulation)
+        )
     rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed)
     return [*examples, *others], encode(rehearsed, model.tokenizer, model.context), plan
+
+
+def tokens_in(examples: Sequence[Example]) -> int:
+    return sum(len(example.ids) for example in examples)
 
 
 def instead(row: str, passage: Passage) -> list[StudyItem]:
