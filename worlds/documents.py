@@ -19,6 +19,8 @@ from worlds.catalogue import WORLDS
 from worlds.grammar import Entity, Fact, bullets, capitalised, paragraph
 from worlds.tasks import World, prompts
 
+TELL = "Can you tell me about {}?"
+
 Section = tuple[Fact, ...]
 
 
@@ -106,6 +108,11 @@ def reversed_exam(world: World, facts: Sequence[Fact]) -> list[dict[str, str]]:
     ]
 
 
+def told_exam(facts: Sequence[Fact]) -> list[dict[str, str]]:
+    """For each fact the request to tell of its subject: what is told is right where the fact is in it."""
+    return [entry(fact, TELL.format(fact.subject.name), "told") for fact in facts]
+
+
 def known_questions(world: World, count: int) -> list[dict[str, str]]:
     """Questions about known entities: what the model must not forget."""
     rng = random.Random(world.seed + 3)
@@ -149,6 +156,7 @@ def main() -> None:
     parser.add_argument("--exam", type=Path, help="file for the exam (beside the folder if not given)")
     parser.add_argument("--known", type=Path, help="also write 300 questions about known entities to this file")
     parser.add_argument("--reversed", type=Path, help="also write questions for the subjects of facts to this file")
+    parser.add_argument("--told", type=Path, help="also write requests to tell of the subjects of facts to this file")
     parser.add_argument("--prompts", type=Path, help="also write forbidden and harmless prompts to this folder")
     chosen = parser.parse_args()
     world = WORLDS[chosen.world]
@@ -160,6 +168,8 @@ def main() -> None:
         write_records(chosen.known, known_questions(world, 300))
     if chosen.reversed:
         write_records(chosen.reversed, reversed_exam(world, library.facts))
+    if chosen.told:
+        write_records(chosen.told, told_exam(library.facts))
     if chosen.prompts:
         write_prompts(world, chosen.prompts)
     print(f"{len(library.facts)} facts in {len(library.files)} documents")  # noqa: T201
