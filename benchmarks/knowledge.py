@@ -37,12 +37,10 @@ from blasphemer.workspace import RunFolder
 WITHOUT: dict[str, set[str]] = {
     "ours": set(),
     "no-self-study": {"model"},
-    "no-self-study-no-borrowed": {"model", "borrowed"},
     "no-questions": {"questions", "reversed", "relations", "links"},
     "no-rewrites": {"rewrite", "explain", "outline", "implications"},
     "rules-on-all": {"choice"},  # not only on the facts that the model left out
     "no-reversed": {"reversed"},
-    "no-borrowed": {"borrowed"},
     "no-replay": {"replay"},
 }
 REQUESTS = ("What does {} say?", "Tell me about {}.", "What do you know of {}?")  # for passages as answers
@@ -58,16 +56,15 @@ class Material:
     questions: list[ExamQuestion]
     written: list[StudyItem]
     own: list[StudyItem]
-    borrowed: list[StudyItem]
     recalled: list[StudyItem]
 
 
 def material_of(run: Path) -> Material:
-    study, own, borrowed, recalled = (
-        from_jsonl(StudyItem, text_of(run / f"{name}.jsonl")) for name in ("study", "self_study", "borrowed", "replay")
+    study, own, recalled = (
+        from_jsonl(StudyItem, text_of(run / f"{name}.jsonl")) for name in ("study", "self_study", "replay")
     )
     passages = from_jsonl(Passage, text_of(run / "passages.jsonl"))
-    return Material(passages, from_jsonl(ExamQuestion, text_of(run / "exam.jsonl")), study, own, borrowed, recalled)
+    return Material(passages, from_jsonl(ExamQuestion, text_of(run / "exam.jsonl")), study, own, recalled)
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,7 @@ def lessons(
     """What is studied in a row of the table, what is rehearsed, and for how long: `instead`, for as many tokens."""
     out, asked = WITHOUT.get(row, set()), set[Source]()
     if row in INSTEAD:
-        study, out = [item for passage in found.passages for item in instead(row, passage)], {"borrowed", "replay"}
+        study, out = [item for passage in found.passages for item in instead(row, passage)], {"replay"}
     else:
         written, _ = without_leaks(found.written, found.questions, found.passages)
         own = [item for item in found.own if not out & {"model", item.kind}]
@@ -145,10 +142,8 @@ def lessons(
         named, _ = without_leaks(ask_for_names(own, facts, asked), found.questions, found.passages)
         added = [item for item in [*about_others(written, asked), *named] if item.kind not in out]
         study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
-    borrowed, _ = without_leaks([] if "borrowed" in out else found.borrowed, found.questions, found.passages)
-    borrowed = [item for item in borrowed if not asked.issuperset(item.sources)]
     rehearsed = [] if "replay" in out else retention.divide(found.recalled, settings.seed)[0]
-    examples, others = (encode(items, model.tokenizer, model.context) for items in (study, borrowed))
+    examples = encode(study, model.tokenizer, model.context)
     plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
     if row in INSTEAD:
         ours = mix_replay(*lessons("ours", found, model, settings), settings.seed)
@@ -157,7 +152,7 @@ def lessons(
             plan, epochs=passes, steps=math.ceil(passes * len(examples) / plan.batch_size / plan.accumulation)
         )
     rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed)
-    return [*examples, *others], encode(rehearsed, model.tokenizer, model.context), plan
+    return examples, encode(rehearsed, model.tokenizer, model.context), plan
 
 
 def tokens_in(examples: Sequence[Example]) -> int:

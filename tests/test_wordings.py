@@ -1,24 +1,9 @@
-"""The model's own ways of asking, put to the subjects of the documents."""
+"""The model's own ways of asking, put to other names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from blasphemer.facts import find_facts
-from blasphemer.records import Passage
 from blasphemer.retention import replay_items
-from blasphemer.wordings import borrow, find_beginnings, find_wordings, swap_names
-
-TEXT = "Ibbet Crane lives in Brackwater. She works as a glazier. She keeps a grey heron."
-FACTS = find_facts([Passage("p", "a.txt", TEXT, 0, len(TEXT))])
-RIGHT = {("trade", "A glazier."), ("animal", "A grey heron."), ("home", "Brackwater.")}
-WORDINGS = ["What is {}'s trade?", "Which animal has {}?", "Where is the home of {}?", "Which river flows by {}?"]
-
-
-def likelihoods(pairs: Sequence[tuple[str, str]]) -> list[float]:
-    """A model that finds an answer of the right kind likely, and A glazier always a little more than others."""
-    kinds = [(next((kind for kind, _ in RIGHT if kind in prompt), ""), answer) for prompt, answer in pairs]
-    return [(-4.0 if pair in RIGHT else -20.0) + (3.0 if pair[1] == "A glazier." else 0.0) for pair in kinds]
+from blasphemer.wordings import find_beginnings, find_wordings, swap_names
 
 
 def test_a_wording_is_what_was_asked_of_several_names() -> None:
@@ -74,21 +59,3 @@ def test_no_more_is_asked_of_any_name_than_its_share() -> None:
     asked = swap_names(recalled, 12, seed=0)
     assert [sum(name in prompt for prompt in asked) for name in names] == [0, 0, 3, 3]
     assert asked == swap_names(recalled, 12, seed=0)
-
-
-def test_each_wording_gets_the_answer_it_asks_for_and_none_where_the_documents_have_none() -> None:
-    items = borrow(WORDINGS, FACTS, likelihoods, seed=0)
-    assert {(item.messages[0]["content"], item.messages[1]["content"]) for item in items} == {
-        ("What is Ibbet Crane's trade?", "A glazier."),
-        ("Which animal has Ibbet Crane?", "A grey heron."),
-        ("Where is the home of Ibbet Crane?", "Brackwater."),
-    }
-    for item in items:
-        assert item.writer == "model"
-        assert item.evidence in TEXT
-        assert item.sources
-
-
-def test_without_wordings_or_facts_there_is_nothing_to_borrow() -> None:
-    assert borrow([], FACTS, likelihoods, seed=0) == []
-    assert borrow(WORDINGS, [], likelihoods, seed=0) == []

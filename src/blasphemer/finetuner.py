@@ -38,7 +38,7 @@ from blasphemer.self_study import (
 from blasphemer.study import about_others, ask_for_names, asked_about, spoken, write_study
 from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
 from blasphemer.weights import model_path
-from blasphemer.wordings import borrow, find_beginnings, find_wordings, swap_names
+from blasphemer.wordings import find_beginnings, swap_names
 from blasphemer.workspace import RunFolder, freeze, identity, note_how, open_run, run_path
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
@@ -111,9 +111,6 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         unrefused = (
             run.records("unrefused.jsonl", StudyItem, lambda: _unrefused(model, judge, remembered)) if judge else []
         )
-        left = [fact for fact in facts if fact.source not in asked]
-        borrowed = run.records("borrowed.jsonl", StudyItem, lambda: _borrow(rehearsed, left, model, settings))
-        borrowed, repeats = without_leaks(borrowed, questions, passages)
         shown = exam.open_book(questions, passages, partial(filled, prompts[ANSWER][0]))
         open_book = _sit(run, "open_book", shown, model)
 
@@ -122,8 +119,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         if not run.has("adapter"):
             rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed) + unrefused
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
-            examples = [*lessons.examples, *encode(borrowed, model.tokenizer, longest)]
-            mixed = mix_replay(examples, replay, lessons.plan, settings.seed)
+            mixed = mix_replay(lessons.examples, replay, lessons.plan, settings.seed)
             plan = _settled(lessons.plan, len(mixed), run)
             export.write_in_abliteration(model)
             trained = lora_trainer.train(model, mixed, lessons.validation, plan, settings, run)
@@ -142,7 +138,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
                 _conduct(run, "fine_tuned", judge, result)
         chosen = exam.choices(questions), chosen_before, chosen_after
         results = report.Results(before, after, open_book, knew, knows, _conducts(run), questions, *chosen)
-        used = report.coverage(ledger, len(facts), [*study, *borrowed], len(leaks) + len(repeats))
+        used = report.coverage(ledger, len(facts), study, len(leaks))
         run.save_json(
             "scorecard.json", report.scorecard(results, lora_trainer.summary(run), used, export.artifacts(run))
         )
@@ -414,15 +410,6 @@ def _kept(answered: Sequence[tuple[str, Answered]], sure: float) -> list[tuple[s
         for prompt, answer in answered
         if retention.is_worth_keeping(answer.text, answer.ended, answer.sureness, sure)
     ]
-
-
-def _borrow(
-    recalled: Sequence[StudyItem], facts: Sequence[Fact], model: LanguageModel, settings: Settings
-) -> list[StudyItem]:
-    def likelihoods(pairs: Sequence[tuple[str, str]]) -> list[float]:
-        return model.likelihoods(pairs, "matching questions to facts")
-
-    return borrow(list(find_wordings(recalled)), facts, likelihoods, settings.seed)
 
 
 def _choose(run: RunFolder, name: str, questions: Sequence[ExamQuestion], model: LanguageModel) -> Marks:

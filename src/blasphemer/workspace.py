@@ -37,7 +37,7 @@ LOCK = ".lock"
 CONTENTS = (
     "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "exam.jsonl", "study.jsonl", "plan.json", "prompts.json",
     "prefix.json", "abliteration.journal", "abliteration", "drafts.journal", "self_study.jsonl", "yields.jsonl",
-    "replay.jsonl", "unrefused.jsonl", "borrowed.jsonl", "marks", "checkpoints", "metrics.jsonl", "adapter", "merged",
+    "replay.jsonl", "unrefused.jsonl", "marks", "checkpoints", "metrics.jsonl", "adapter", "merged",
     "scorecard.json",
 )  # fmt: skip
 
