@@ -55,6 +55,7 @@ def cut(text: str, size: int, overlap: int, markdown: bool, ruler: Ruler) -> lis
 @pytest.mark.parametrize("ruler", RULERS.values(), ids=RULERS)
 @given(text=TEXTS, size=st.integers(16, 300), overlap=st.integers(0, 200), markdown=st.booleans())
 @example(text="w" * 3000, size=16, overlap=15, markdown=False)
+@example(text="/. The heron standsinhe water. The heron standsinhe water. \ufdfa", size=24, overlap=8, markdown=False)
 @slow
 def test_passages_are_exact_and_cover_all_but_white_space(
     ruler: Ruler, text: str, size: int, overlap: int, markdown: bool

@@ -170,7 +170,7 @@ class _Cuts:
 
     def spans(self) -> Iterator[Span]:
         """The passages, without the white space around them, in order."""
-        begin = end = 0
+        begin = end = reached = 0
         while begin < self.last:
             first = bisect_left(self.starts, begin)
             if len(self.starts) - first <= self.size:
@@ -179,8 +179,9 @@ class _Cuts:
                 end, again = self._cut(first, max(end, self.starts[first]))
             piece = self.text[begin:end]
             start, stop = begin + len(piece) - len(piece.lstrip()), begin + len(piece.rstrip())
-            if start < stop:
+            if start < stop and stop > reached:  # else it has nothing but what the one before it ended with
                 yield start, stop
+                reached = stop
             begin = again
 
     def _tokens(self, start: int, end: int) -> int:
