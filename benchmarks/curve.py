@@ -80,7 +80,13 @@ def draw(points: Sequence[Point], figure: Path) -> None:
     drawing, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for label, rate in (("what the documents say", "documents"), ("what it knew before", "known")):
         axes.plot([p.study for p in points], [100 * getattr(p, rate) for p in points], "o-", label=label)
-    axes.set(xscale="log", ylim=(0, 101), xlabel="study tokens per token of the documents", ylabel="answered right, %")
+    lowest = 100 * min(min(point.documents, point.known) for point in points)
+    axes.set(
+        xscale="log",
+        ylim=(max(lowest - 5, 0), 101),
+        xlabel="study tokens per token of the documents",
+        ylabel="answered right, %",
+    )
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3)
