@@ -19,7 +19,7 @@ from unittest.mock import patch
 import torch
 from trl import SFTTrainer
 
-from benchmarks.knowledge import HEAD, Material, Outcome, lessons, line, material_of, parser, say, settings_for, trained
+from benchmarks.knowledge import Material, Outcome, lessons, material_of, settings_for, table, trained
 from blasphemer import exam, lora_trainer
 from blasphemer.dataset_processor import encode
 from blasphemer.model import LanguageModel, load_model
@@ -39,10 +39,7 @@ Taught = tuple[Example, list[int]]  # an example, and what the teacher sees befo
 
 @quiet_libraries()
 def main() -> None:
-    chosen, flags = parser(__doc__, ROWS).parse_known_args()
-    say(HEAD)
-    for row in chosen.row or ROWS:
-        say(line(" ".join([row, *flags]), [outcome_of(row, run, chosen, flags) for run in chosen.run]))
+    table(__doc__, ROWS, outcome_of)
 
 
 def outcome_of(row: str, run: Path, chosen: argparse.Namespace, flags: Sequence[str]) -> Outcome:

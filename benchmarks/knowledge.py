@@ -14,7 +14,7 @@ import argparse
 import math
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -78,12 +78,20 @@ class Outcome:
     seconds: float
 
 
+Train = Callable[[str, Path, argparse.Namespace, Sequence[str]], Outcome]
+
+
 @quiet_libraries()
 def main() -> None:
-    chosen, flags = parser(__doc__, [*WITHOUT, *INSTEAD]).parse_known_args()
+    table(__doc__, [*WITHOUT, *INSTEAD], outcome_of)
+
+
+def table(about: str | None, rows: Sequence[str], train: Train) -> None:
+    """Print what the command line asks for: each row trained on each run."""
+    chosen, flags = parser(about, rows).parse_known_args()
     say(HEAD)
-    for row in chosen.row or [*WITHOUT, *INSTEAD]:
-        say(line(" ".join([row, *flags]), [outcome_of(row, run, chosen, flags) for run in chosen.run]))
+    for row in chosen.row or rows:
+        say(line(" ".join([row, *flags]), [train(row, run, chosen, flags) for run in chosen.run]))
 
 
 def outcome_of(row: str, run: Path, chosen: argparse.Namespace, flags: Sequence[str]) -> Outcome:

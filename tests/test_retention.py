@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from blasphemer.records import ExamQuestion, StudyItem
-from blasphemer.retention import (
-    HALF_KNOWN,
-    divide,
-    guessed_names,
-    is_worth_keeping,
-    replay_items,
-    spread,
-)
+from blasphemer.retention import HALF_KNOWN, divide, guessed_names, is_worth_keeping, replay_items, spread
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:

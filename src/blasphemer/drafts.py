@@ -36,7 +36,7 @@ _ASKED = re.compile(
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _OF_THE_TEXT = re.compile(r"\b(?:the|this|that) (?:text|passage|document|paragraph|excerpt|author)\b", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*\*|__|`")
-_SPACE, MOST_SPACE = re.compile(r"\s{5,}"), 4  # characters in a row: more say nothing, and take long to match
+_SPACE = re.compile(r"(\s{4})\s+")  # more white space in a row says nothing, and takes long to match
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def read_pairs(reply: str) -> list[Draft]:
     """Questions with answers out of a model's reply: JSON, `Q: ... A: ...`, or what stands before and after a `?`."""
     if found := list(_from_json(reply)):
         return found
-    plain = _SPACE.sub(lambda space: space.group()[:MOST_SPACE], _EMPHASIS.sub("", reply))
+    plain = _SPACE.sub(r"\1", _EMPHASIS.sub("", reply))
     matches = list(_LABELLED.finditer(plain)) or list(_ASKED.finditer(plain))
     drafts = [Draft(*(_one_line(part) for part in match.groupdict("").values())) for match in matches]
     return [draft for draft in drafts if draft.question and draft.answer]

@@ -24,7 +24,18 @@ from blasphemer.language import normalise
 from blasphemer.leaks import without_leaks
 from blasphemer.model import Answered, LanguageModel, load_model
 from blasphemer.plan import fitted, longest_item, plan_training, prompts_to_imagine
-from blasphemer.records import Conduct, Example, ExamQuestion, Marks, Message, Passage, Plan, Source, StudyItem, Yield
+from blasphemer.records import (
+    Conduct,
+    Example,
+    ExamQuestion,
+    Marks,
+    Passage,
+    Plan,
+    Source,
+    StudyItem,
+    Yield,
+    without_system,
+)
 from blasphemer.refusals import Judge, common_prefix, is_refusal, judge_for, read_prompt_sets
 from blasphemer.self_study import (
     Reading,
@@ -190,7 +201,7 @@ def _given(
     Those that the exam asks about name a source that only they teach, so that none of them is held out.
     """
     if not model.takes_system:
-        conversations = [_without_system(item) for item in conversations]
+        conversations = [without_system(item) for item in conversations]
     kept = [item for item in conversations if len(encode([item], model.tokenizer, sys.maxsize)[0].ids) <= longest]
     if len(kept) < len(conversations):
         console.warn(
@@ -199,15 +210,6 @@ def _given(
         )
     asked = {question.passage for question in questions}
     return [replace(item, sources=(Source(item.id, 0, 0),)) if item.id in asked else item for item in kept]
-
-
-def _without_system(item: StudyItem) -> StudyItem:
-    """The conversation without a system turn of its own: what it said stands before the first request."""
-    first, *others = item.messages
-    if first["role"] != "system":
-        return item
-    request = Message(role="user", content=f"{first['content']}\n\n{others[0]['content']}")
-    return replace(item, messages=(request, *others[1:]))
 
 
 def _exam(
@@ -219,7 +221,7 @@ def _exam(
     answered = find_facts(exam.answers_as_passages(conversations))
     if questions := exam.write_exam([*facts, *answered], settings.exam_questions):
         return questions
-    if questions := exam.hold_out(list(map(_without_system, conversations)), settings.exam_questions, settings.seed):
+    if questions := exam.hold_out(list(map(without_system, conversations)), settings.exam_questions, settings.seed):
         console.warn("The answers in the documents are no sentences: the exam asks questions that are not trained on.")
         return questions
     raise SourceError(
@@ -255,7 +257,6 @@ def _self_study(
 ) -> list[StudyItem]:
     """What the model, or the server that stands in for it, writes; its yields are saved beside it."""
     if not readings:
-        run.save_records("yields.jsonl", [])
         return []
     with Endpoint(settings) if settings.study_endpoint else nullcontext(model) as writer:
         recorded = Recorded(writer, run.journal("drafts.journal"))

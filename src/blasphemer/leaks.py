@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from blasphemer.language import ngrams, normalise, overlap, shares_ngram
-from blasphemer.records import ExamQuestion, Passage, StudyItem
+from blasphemer.records import ExamQuestion, Passage, StudyItem, without_system
 
 RUN = 8  # words: so many in a row are no chance
 LIKE = 0.8  # of the words of two questions, as sets
@@ -34,13 +34,8 @@ def without_leaks(
 
 def _asking_turns(item: StudyItem) -> list[str]:
     """What the user says in an item; the first turn also with what the system says before it, as it may be asked so."""
-    turns = [message["content"] for message in item.messages if message["role"] == "user"] or [item.text]
-    with_system = [f"{item.messages[0]['content']} {turns[0]}"] if is_led_by_system(item) else []
-    return turns + with_system
-
-
-def is_led_by_system(item: StudyItem) -> bool:
-    return bool(item.messages) and item.messages[0]["role"] == "system"
+    said = [*item.messages, *without_system(item).messages]
+    return list(dict.fromkeys(one["content"] for one in said if one["role"] == "user")) or [item.text]
 
 
 class _Exam:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Literal, TypedDict, TypeVar
 
 BLOCK = 1 << 20  # bytes that are hashed at once
@@ -28,6 +28,15 @@ class Message(TypedDict):
 def exchange(request: str, answer: str) -> tuple[Message, Message]:
     """A request and its answer, as a chat."""
     return Message(role="user", content=request), Message(role="assistant", content=answer)
+
+
+def without_system(item: StudyItem) -> StudyItem:
+    """The conversation without a system turn of its own: what it said stands before the first request."""
+    if len(item.messages) < 2 or item.messages[0]["role"] != "system":
+        return item
+    first, asked, *others = item.messages
+    request = Message(role="user", content=f"{first['content']}\n\n{asked['content']}")
+    return replace(item, messages=(request, *others))
 
 
 @dataclass(frozen=True)

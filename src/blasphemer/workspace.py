@@ -24,7 +24,7 @@ from blasphemer.errors import RunFolderError, UsageError
 from blasphemer.records import from_jsonl, hash_of, to_jsonl
 
 RUN_FILE = "run.toml"
-# Settings that may change from one sitting to the next; those of the first are noted
+# Settings that may change from one sitting to the next; the last ones are noted
 HOW = (
     "merge_lora", "study_endpoint_timeout", "study_endpoint_requests", "max_lost_share", "file_timeout", "cache_dir",
 )  # fmt: skip
