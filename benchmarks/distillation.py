@@ -19,10 +19,10 @@ from unittest.mock import patch
 import torch
 from trl import SFTTrainer
 
-from benchmarks.knowledge import Material, Outcome, lessons, material_of, settings_for, table, trained
+from benchmarks.knowledge import Material, Outcome, lessons, material_of, model_of, settings_for, table, trained
 from blasphemer import exam, lora_trainer
 from blasphemer.dataset_processor import encode
-from blasphemer.model import LanguageModel, load_model
+from blasphemer.model import LanguageModel
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, StudyItem
 from blasphemer.study_prompts import ANSWER, PAIRS, filled, read_prompts
@@ -44,7 +44,7 @@ def main() -> None:
 
 def outcome_of(row: str, run: Path, chosen: argparse.Namespace, flags: Sequence[str]) -> Outcome:
     settings, found = settings_for(run, chosen.model, flags), material_of(run)
-    model = load_model(settings)
+    model = model_of(run, settings)
     examples, replay, plan = lessons("ours", found, model, settings)
     targets = dict(soft(model, about_passages(found, model))) if row in ("study", "both") else {}
     targets |= dict(soft(model, as_they_are(replay))) if row in ("replay", "both") else {}

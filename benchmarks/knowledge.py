@@ -1,8 +1,9 @@
 """What each part of the study material is worth: `python -m benchmarks.knowledge KNOWN RUN ... --row ours --row raw`.
 
 Each RUN is the folder of a run that was trained (several seeds, say), KNOWN a .jsonl file with questions and answers
-about what the model knew. Each row is one training on the material of each run, with its seed, with a part left out, or
-in another way altogether; all other flags are settings (`--lora-rank 8`). Prints a line of a Markdown table for each:
+about what the model knew. Each row is one training on the material of each run, with its seed, of the model that the
+run trained, abliterated or not; with a part left out, or in another way altogether. All other flags are settings
+(`--lora-rank 8`). Prints a line of a Markdown table for each:
 the shares right, over all runs and with 95% intervals, of the exam, of KNOWN, and of what the model said before of its
 own accord (the run's retention exam); then means over the runs: steps, tokens, floating-point operations (LoRA's least:
 4 for each weight and token), seconds. The stages before training are not done again.
@@ -20,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
-from blasphemer import exam, grading, lora_trainer, retention, workspace
+from blasphemer import exam, export, grading, lora_trainer, retention, workspace
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
 from blasphemer.dataset_processor import encode, mix_replay, split_validation
@@ -57,14 +58,24 @@ class Material:
     written: list[StudyItem]
     own: list[StudyItem]
     recalled: list[StudyItem]
+    unrefused: list[StudyItem]
 
 
 def material_of(run: Path) -> Material:
-    study, own, recalled = (
-        from_jsonl(StudyItem, text_of(run / f"{name}.jsonl")) for name in ("study", "self_study", "replay")
+    items = (
+        from_jsonl(StudyItem, text_of(run / f"{name}.jsonl")) for name in ("study", "self_study", "replay", "unrefused")
     )
     passages = from_jsonl(Passage, text_of(run / "passages.jsonl"))
-    return Material(passages, from_jsonl(ExamQuestion, text_of(run / "exam.jsonl")), study, own, recalled)
+    return Material(passages, from_jsonl(ExamQuestion, text_of(run / "exam.jsonl")), *items)
+
+
+def model_of(run: Path, settings: Settings) -> LanguageModel:
+    """The model that the run trained: without its refusals, where the run took them away."""
+    model = load_model(settings)
+    if RunFolder(run).has(export.ABLITERATION):
+        export.put_on_abliteration(model, RunFolder(run))
+        export.write_in_abliteration(model)
+    return model
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ def table(about: str | None, rows: Sequence[str], train: Train) -> None:
 
 def outcome_of(row: str, run: Path, chosen: argparse.Namespace, flags: Sequence[str]) -> Outcome:
     settings, found = settings_for(run, chosen.model, flags), material_of(run)
-    model = load_model(settings)
+    model = model_of(run, settings)
     examples, replay, plan = lessons(row, found, model, settings)
     return trained(model, examples, replay, plan, settings, found, exam.read_exam_file(chosen.known, []))
 
@@ -160,6 +171,7 @@ def lessons(
             plan, epochs=passes, steps=math.ceil(passes * len(examples) / plan.batch_size / plan.accumulation)
         )
     rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed)
+    rehearsed += [] if "replay" in out else found.unrefused
     return examples, encode(rehearsed, model.tokenizer, model.context), plan
 
 
