@@ -15,7 +15,7 @@ from blasphemer.language import normalise
 from blasphemer.leaks import without_leaks
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.records import ExamQuestion, Passage, Source, StudyItem, Yield
-from blasphemer.self_study import Recorded, Writer, find_readings, questions_per_fact, write_self_study
+from blasphemer.self_study import PATIENCE, Recorded, Writer, find_readings, questions_per_fact, write_self_study
 from blasphemer.study_prompts import default_prompts, read_prompts
 from blasphemer.weights import model_path
 from blasphemer.workspace import Journal
@@ -29,7 +29,7 @@ Cora Lovage lives in Coppergate. She works as a cooper. She keeps a stoat. She p
 """
 PASSAGES = [Passage("p", "people.txt", PEOPLE, 0, len(PEOPLE))]
 FACTS = find_facts(PASSAGES)
-QUESTION = ExamQuestion("q", "Which town does Olive Nutt live in?", "Windlesea", "own")
+QUESTION = ExamQuestion("q", "What is Olive Nutt's trade?", "a beekeeper", "own")  # its first one
 QUOTA = 3
 
 
@@ -107,6 +107,38 @@ def test_every_request_of_a_kind_is_made_in_turn(demo: LanguageModel) -> None:
         0,
     )
     assert heard.begun == {"One", "Two", "Three", "Four"}
+
+
+def test_where_nothing_new_comes_no_more_is_asked(demo: LanguageModel) -> None:
+    readings = find_readings(FACTS, demo.count)
+    prompts = {"questions": ("Ask: {passage}",), "answer": ("{passage} {question}",)}
+    writer = OfOneInterest()
+    items, _ = write_self_study(readings, prompts, writer, 8, demo.count, list, 0)
+    assert Counter(item.messages[1]["content"] for item in items) == {"Honeydown.": 8, "Windlesea.": 1}
+    assert writer.asked["Magnus Keel"] > writer.asked["Olive Nutt"] == writer.asked["Cora Lovage"] == 1 + PATIENCE
+
+
+class OfOneInterest:
+    """A writer that has always another question about Magnus Keel, one about Olive Nutt, and none about the third."""
+
+    at_once = 128
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        return [self.answer(prompt) for prompt in prompts]
+
+    def answer(self, prompt: str) -> str:
+        subject = next(name for name in ("Magnus Keel", "Olive Nutt", "Cora Lovage") if name in prompt)
+        if not prompt.startswith("Ask"):
+            return {"Magnus Keel": "Honeydown.", "Olive Nutt": "Windlesea."}[subject]
+        self.asked[subject] += 1
+        often = " really" * self.asked[subject]
+        return {
+            "Magnus Keel": f"Q: Where{often} does Magnus Keel live? A: Honeydown.",
+            "Olive Nutt": "Q: Where does Olive Nutt live? A: Windlesea.",
+        }.get(subject, "")
 
 
 class Heard:

@@ -29,6 +29,8 @@ QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
 EVERY = {"questions": 1, "rewrite": 2, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
 OTHERS = 4
+ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
+PATIENCE = 4  # requests about a fact without anything new after which it is left alone
 USEFUL = 0.25  # new items per request: a kind that yields less is given up
 ROOM = 4  # times the length of what is read, for what is written about it
 
@@ -114,16 +116,27 @@ def write_self_study(
     """
     desk = _Desk(writer, prompts[ANSWER][0], quota, count, usable)
     kinds = [kind for kind in prompts if kind != ANSWER]
-    for number in range(2 * quota):
-        for kind in [kind for kind in kinds if number % EVERY.get(kind, OTHERS) == 0]:
-            turn = number // EVERY.get(kind, OTHERS)
-            wording = prompts[kind][turn % len(prompts[kind])]
-            asked = list(desk.to_read(_pairs(readings) if kind == OF_TWO else readings, turn))
-            kept = desk.ask(kind, wording, asked, f"round {number + 1}", seed + number if number else None)
-            if kept < USEFUL * len(asked):
+    for rounds in _sittings(2 * quota):
+        for kind in list(kinds):
+            every, texts = EVERY.get(kind, OTHERS), _pairs(readings) if kind == OF_TWO else readings
+            requests = [
+                (prompts[kind][turn % len(prompts[kind])], reading)
+                for turn in [number // every for number in rounds if number % every == 0]
+                for reading in desk.to_read(kind, texts, turn)
+            ]
+            label = f"round {rounds[-1] + 1} of {2 * quota}"
+            kept = desk.ask(kind, requests, label, seed + rounds[0] if rounds[0] else None)
+            if kept < USEFUL * len(requests):
                 kinds.remove(kind)
     items = [replace(item, id=f"m-{place}") for place, item in enumerate(desk.items, 1)]
     return items, list(desk.yields.values())
+
+
+def _sittings(rounds: int) -> Iterator[range]:
+    """The numbers of the rounds: the first alone, as it tells which kinds are worth asking for."""
+    yield range(1)
+    for first in range(1, rounds, ROUNDS_AT_ONCE):
+        yield range(first, min(first + ROUNDS_AT_ONCE, rounds))
 
 
 def _pairs(readings: Sequence[Reading]) -> list[Reading]:
@@ -147,18 +160,25 @@ class _Desk:
         self.yields: dict[str, Yield] = {}
         self.said: set[str] = set()
         self.questions: Counter[Source] = Counter()
+        self.in_vain: Counter[tuple[str, Source]] = Counter()  # requests since the last that brought something new
 
-    def to_read(self, readings: Sequence[Reading], turn: int) -> Iterator[Reading]:
-        """The stretches with facts that have too few questions; every other time cut down to those facts."""
+    def to_read(self, kind: str, readings: Sequence[Reading], turn: int) -> Iterator[Reading]:
+        """The stretches with facts that have too few questions, and on which there is more to be had; every other time
+        cut down to those facts."""
         for reading in readings:
-            starved = [fact for fact in reading.facts if self.questions[fact.source] < self.quota]
+            starved = [
+                fact
+                for fact in reading.facts
+                if self.questions[fact.source] < self.quota and self.in_vain[kind, fact.source] < PATIENCE
+            ]
             if starved:
                 yield reading.about(starved) if turn % 2 else reading
 
-    def ask(self, kind: str, wording: str, readings: Sequence[Reading], label: str, seed: int | None) -> int:
-        """Ask for one kind about each of the readings, and keep what can be used. Returns how many items."""
+    def ask(self, kind: str, requests: Sequence[tuple[str, Reading]], label: str, seed: int | None) -> int:
+        """Ask for one kind, in each of these wordings about its text. Returns how many items can be used."""
+        readings = [reading for _, reading in requests]
         replies = self.writer.write(
-            [filled(wording, reading.text) for reading in readings],
+            [filled(wording, reading.text) for wording, reading in requests],
             f"writing study material ({kind}, {label})",
             ROOM * max((self.count(reading.text) for reading in readings), default=0),
             seed,
@@ -172,6 +192,9 @@ class _Desk:
         kept = list(self.usable(fresh))
         dropped["repeats an exam question or is too long"] += len(fresh) - len(kept)
         self.items += kept
+        self.in_vain.update((kind, fact.source) for reading in readings for fact in reading.facts)
+        for source in {source for item in kept for source in item.sources}:
+            del self.in_vain[kind, source]
         self.questions.update(source for item in kept if kind in PAIRS for source in item.sources)
         then = self.yields.get(kind, Yield(kind, 0, 0, {}))
         counts = Counter(then.dropped) + dropped
