@@ -87,7 +87,7 @@ def test_what_the_user_says_is_kept() -> None:
     made = plan(
         50,
         40,
-        *("--num-train-epochs", "3", "--learning-rate", "2e-4"),
+        *("--num-train-epochs", "3", "--learning-rate", "2e-4", "--replay-share", ".6"),
         *("--per-device-train-batch-size", "4", "--gradient-accumulation-steps", "8"),
     )
     assert (made.epochs, made.learning_rate, made.batch_size, made.accumulation) == (3, 2e-4, 4, 8)
@@ -112,7 +112,7 @@ def test_the_plan_counts_what_it_was_given() -> None:
 
 
 def test_small_models_rehearse_more_and_answer_more_at_once() -> None:
-    for said, number, batch in ((), 1500, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
+    for said, number, batch in ((), 1000, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
         assert prompts_to_imagine(load_settings(["M", *said]), 3_000_000, 1000) == number
         assert answered_at_once(load_settings(["M", *said]), 3_000_000) == batch
     assert prompts_to_imagine(load_settings(["M"]), 7_000_000_000, 1000) == 2048

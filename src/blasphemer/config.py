@@ -225,10 +225,10 @@ class StudySettings(Section):
     """Seconds to wait for one answer of the server; it is asked again a few times."""
     study_endpoint_requests: int = Field(4, ge=1)
     """Requests that are put to the server at once."""
-    replay_share: float = Field(0.6, ge=0, le=0.9)
+    replay_share: float = Field(0.7, ge=0, le=0.9)
     """Share of the trained items that rehearse what the model said before training, so that it is not forgotten."""
     replay_prompts: int = Field(2048, ge=0)
-    """Prompts drawn from the model for replay and retention exam; unset, 1.5 per replay item up to 100M parameters."""
+    """Prompts drawn from the model for replay and retention exam; unset, one per replay item up to 100M parameters."""
     validation_split: float = Field(0.1, ge=0, lt=0.5)
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
     exam_file: Path | None = None

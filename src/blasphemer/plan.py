@@ -19,7 +19,7 @@ FEWEST_STEPS = 200
 EPOCHS = 4  # the documented 3 teach less (FINETUNING_DESIGN.md)
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
-PROMPTS_PER_REPLAY_ITEM, MOST_PROMPTS = 1.5, 32_768  # of a small model: a third of its prompts are worth rehearsing
+MOST_PROMPTS = 32_768  # of a small model: it is asked for one for each replay item
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
 RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo world (FINETUNING_DESIGN.md)
 
@@ -68,7 +68,7 @@ def prompts_to_imagine(settings: Settings, parameters: int, replay_items: int) -
     """
     if not replay_items or settings.chosen("replay_prompts") is not None or parameters > SMALL_MODEL:
         return settings.replay_prompts if replay_items else 0
-    return min(round(PROMPTS_PER_REPLAY_ITEM * replay_items), MOST_PROMPTS)
+    return min(replay_items, MOST_PROMPTS)
 
 
 def longest_item(settings: Settings, context: int) -> int:

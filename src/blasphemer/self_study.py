@@ -27,7 +27,7 @@ from blasphemer.workspace import Journal
 MOST_READ = 256  # tokens of a text that is read at once
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
-EVERY = {"questions": 1, "rewrite": 2, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
+EVERY = {"questions": 1, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
 OTHERS = 4
 ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
 PATIENCE = 4  # requests about a fact without anything new after which it is left alone

@@ -89,8 +89,8 @@ def asked_about(own: Sequence[StudyItem]) -> set[Source]:
 
 
 def about_others(items: Sequence[StudyItem], asked: set[Source]) -> list[StudyItem]:
-    """The items that teach more than these facts: what the model asked itself teaches more with each token."""
-    return [item for item in items if not item.sources or not asked.issuperset(item.sources)]
+    """The items that teach none of these facts: what the model asked itself teaches more with each token."""
+    return [item for item in items if asked.isdisjoint(item.sources)]
 
 
 def ask_for_names(own: Sequence[StudyItem], facts: Sequence[Fact], asked: set[Source]) -> list[StudyItem]:
