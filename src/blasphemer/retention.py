@@ -19,7 +19,7 @@ from blasphemer.records import ExamQuestion, StudyItem, exchange
 
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
 SHORT, LONG = 32, 256
-SHORT_PER_LONG = 64
+SHORT_PER_LONG = 128
 FREELY = 1 / 3  # of the short ones; the others go on from beginnings that were imagined with several names
 SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping ...
 SURE_OF_NAMES = 0.3  # ... unless it is about a name that it knows:
