@@ -170,7 +170,7 @@ def lessons(
         plan = replace(
             plan, epochs=passes, steps=math.ceil(passes * len(examples) / plan.batch_size / plan.accumulation)
         )
-    rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed)
+    rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed, study)
     rehearsed += [] if "replay" in out else found.unrefused
     return examples, encode(rehearsed, model.tokenizer, model.context), plan
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blasphemer.records import ExamQuestion, StudyItem
+from blasphemer.records import ExamQuestion, StudyItem, exchange
 from blasphemer.retention import HALF_KNOWN, divide, guessed_names, is_worth_keeping, replay_items, spread
 
 
@@ -84,6 +84,13 @@ def test_what_was_imagined_once_is_rehearsed_before_anything_comes_twice() -> No
     assert len(spread(replay_items([*often, *seldom]), 50, seed=0)) == 50
     assert len(spread(replay_items(seldom), 50, seed=0)) == 9
     assert spread(replay_items(often), 5, seed=1) != spread(replay_items(often), 5, seed=2)
+
+
+def test_what_the_study_material_asks_of_new_names_is_asked_of_known_ones_first() -> None:
+    ways = [(f"Way {n} of asking where Ann Lee lives?", "In Oxbarrow.") for n in range(100)]
+    study = [StudyItem("m", "questions", "model", messages=exchange("Way 7 of asking where Tom Hale lives?", "Here."))]
+    (chosen,) = spread(replay_items(ways), 1, 0, study)
+    assert chosen.messages[0]["content"] == "Way 7 of asking where Ann Lee lives?"
 
 
 def test_names_about_which_most_answers_are_guesses_are_found_out() -> None:

@@ -128,7 +128,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in lessons.examples[:PROBES]]
         if not run.has("adapter"):
-            rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed) + unrefused
+            rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed, study) + unrefused
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             mixed = mix_replay(lessons.examples, replay, lessons.plan, settings.seed)
             plan = _settled(lessons.plan, len(mixed), run)

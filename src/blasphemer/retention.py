@@ -16,6 +16,7 @@ from blasphemer.facts import names_in
 from blasphemer.grading import LONGEST_EXACT
 from blasphemer.language import normalise
 from blasphemer.records import ExamQuestion, StudyItem, exchange
+from blasphemer.wordings import wording_of
 
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
 SHORT, LONG = 32, 256
@@ -79,13 +80,16 @@ def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list
     return shuffled[size:] + unsure, [_question(item) for item in shuffled[:size]]
 
 
-def spread(items: Sequence[StudyItem], number: int, seed: int) -> list[StudyItem]:
+def spread(items: Sequence[StudyItem], number: int, seed: int, study: Sequence[StudyItem] = ()) -> list[StudyItem]:
     """At most `number` of the items, evenly over what they tell: all once before anything twice.
 
     A model imagines often what it knows well, and by chance alone the rest would hardly be rehearsed. Answers that say
-    the same of the same names tell the same.
+    the same of the same names tell the same. What is asked in the words of `study` comes first: asked of new names over
+    and over, a question is soon answered with what is new, whatever name it is about.
     """
+    asked = {wording_of(item.messages[0]["content"])[0] for item in study if item.messages} - {""}
     shuffled = random.Random(seed).sample(list(items), len(items))
+    shuffled.sort(key=lambda item: wording_of(item.messages[0]["content"])[0] not in asked)  # stable
     told = Counter[tuple[object, ...]]()
     turns = []
     for item in shuffled:

@@ -26,17 +26,20 @@ def find_wordings(recalled: Sequence[StudyItem], longest_answer: int = MOST_WORD
     used: dict[str, set[str]] = {}
     for item in recalled:
         prompt, answer = (message["content"] for message in item.messages)
-        names = [name for name in names_in(prompt) if not prompt.startswith(name)]
-        if (
-            len(names) == 1
-            and prompt.count(names[0]) == 1
-            and len(prompt.split()) <= MOST_WORDS
-            and len(answer.split()) <= longest_answer
-        ):
-            used.setdefault(prompt.replace(names[0], NAME), set()).add(names[0])
+        wording, name = wording_of(prompt)
+        if wording and len(answer.split()) <= longest_answer:
+            used.setdefault(wording, set()).add(name)
     return {
         wording: names for wording, names in used.items() if len(names) >= FEWEST_NAMES and wording.count(NAME) == 1
     }
+
+
+def wording_of(prompt: str) -> tuple[str, str]:
+    """A prompt about one name, with NAME in its place, and the name; of others nothing."""
+    names = [name for name in names_in(prompt) if not prompt.startswith(name)]
+    if len(names) == 1 and prompt.count(names[0]) == 1 and len(prompt.split()) <= MOST_WORDS:
+        return prompt.replace(names[0], NAME), names[0]
+    return "", ""
 
 
 def find_beginnings(recalled: Sequence[StudyItem]) -> list[str]:
