@@ -32,6 +32,7 @@ from blasphemer.plan import fitted, plan_training
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, ExamQuestion, Marks, Passage, Plan, Source, StudyItem, exchange, from_jsonl
 from blasphemer.study import about_others, ask_for_names, asked_about
+from blasphemer.wordings import wordings_in
 from blasphemer.workspace import RunFolder
 
 # Row -> what is left out of the study material: kinds of items, "model" for all that it wrote, ...
@@ -170,7 +171,7 @@ def lessons(
         plan = replace(
             plan, epochs=passes, steps=math.ceil(passes * len(examples) / plan.batch_size / plan.accumulation)
         )
-    rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed, study)
+    rehearsed = retention.spread(rehearsed, plan.replay_items, settings.seed, wordings_in(study))
     rehearsed += [] if "replay" in out else found.unrefused
     return examples, encode(rehearsed, model.tokenizer, model.context), plan
 

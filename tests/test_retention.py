@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from blasphemer.records import ExamQuestion, StudyItem, exchange
 from blasphemer.retention import HALF_KNOWN, divide, guessed_names, is_worth_keeping, replay_items, spread
+from blasphemer.wordings import wordings_in
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:
@@ -89,7 +90,7 @@ def test_what_was_imagined_once_is_rehearsed_before_anything_comes_twice() -> No
 def test_what_the_study_material_asks_of_new_names_is_asked_of_known_ones_first() -> None:
     ways = [(f"Way {n} of asking where Ann Lee lives?", "In Oxbarrow.") for n in range(100)]
     study = [StudyItem("m", "questions", "model", messages=exchange("Way 7 of asking where Tom Hale lives?", "Here."))]
-    (chosen,) = spread(replay_items(ways), 1, 0, study)
+    (chosen,) = spread(replay_items(ways), 1, 0, wordings_in(study))
     assert chosen.messages[0]["content"] == "Way 7 of asking where Ann Lee lives?"
 
 

@@ -59,3 +59,5 @@ def test_no_more_is_asked_of_any_name_than_its_share() -> None:
     asked = swap_names(recalled, 12, seed=0)
     assert [sum(name in prompt for prompt in asked) for name in names] == [0, 0, 3, 3]
     assert asked == swap_names(recalled, 12, seed=0)
+    first = {f"What {thing} has {{}}?" for thing in "bdh"}
+    assert {prompt.replace("Ann Dee", "{}") for prompt in swap_names(recalled, 12, 0, first)[:3]} == first

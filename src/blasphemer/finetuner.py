@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -49,7 +49,7 @@ from blasphemer.self_study import (
 from blasphemer.study import about_others, ask_for_names, asked_about, spoken, write_study
 from blasphemer.study_prompts import ANSWER, Prompts, filled, read_prompts
 from blasphemer.weights import model_path
-from blasphemer.wordings import find_beginnings, swap_names
+from blasphemer.wordings import find_beginnings, swap_names, wordings_in
 from blasphemer.workspace import RunFolder, freeze, identity, note_how, open_run, run_path
 
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
@@ -111,11 +111,11 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         report.show_yields(run.records("yields.jsonl", Yield, list))
         asked = asked_about(own)
         study = [*own, *about_others(study, asked), *allowed(ask_for_names(own, facts, asked))]
-        lessons = _lessons(study, model, longest, settings, run)
+        lessons, asked_for = _lessons(study, model, longest, settings, run), wordings_in(study)
 
         # What the model as it was given knows: of the documents (nothing, we hope), and of everything else
         with model.as_given():
-            recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, lessons.plan, settings))
+            recalled = run.records("replay.jsonl", StudyItem, lambda: _recall(model, lessons.plan, asked_for, settings))
             rehearsed, remembered = retention.divide(recalled, settings.seed)
             before, knew = _sit(run, "before", questions, model), _sit(run, "retention_before", remembered, model)
             chosen_before = _choose(run, "before", questions, model)
@@ -128,7 +128,8 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         # Train, write adapter and merged model, and prove that they are the model that was trained
         probes = [example.ids for example in lessons.examples[:PROBES]]
         if not run.has("adapter"):
-            rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed, study) + unrefused
+            rehearsed = retention.spread(rehearsed, lessons.plan.replay_items, settings.seed, asked_for)
+            rehearsed += unrefused
             replay = [e for e in encode(rehearsed, model.tokenizer, model.context) if len(e.ids) <= longest]
             mixed = mix_replay(lessons.examples, replay, lessons.plan, settings.seed)
             plan = _settled(lessons.plan, len(mixed), run)
@@ -357,8 +358,11 @@ def _conducts(run: RunFolder) -> dict[str, Conduct]:
     return {name: run.records(f"marks/conduct_{name}.jsonl", Conduct, list)[0] for name in names}
 
 
-def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyItem]:
-    """Prompts of the model's own making, with answers that are worth keeping: refusals only where they are to stay."""
+def _recall(model: LanguageModel, plan: Plan, asked_for: Set[str], settings: Settings) -> list[StudyItem]:
+    """Prompts of the model's own making, with answers that are worth keeping: refusals only where they are to stay.
+
+    Other names are put into the wordings in `asked_for` before any others.
+    """
     number, seed = prompts_to_imagine(settings, model.parameters, plan.replay_items), settings.seed
     if not number:
         return []
@@ -372,7 +376,7 @@ def _recall(model: LanguageModel, plan: Plan, settings: Settings) -> list[StudyI
     there = {*short, *long}
     imagined += _answered([prompt for prompt in begun if prompt not in there], model, unwanted)
     known = retention.replay_items(_kept(imagined, retention.SURE))
-    swapped = _answered(swap_names(known, number, seed), model, unwanted)
+    swapped = _answered(swap_names(known, number, seed, asked_for), model, unwanted)
     guessed = retention.guessed_names(
         (prompt, answer.text, answer.sureness) for prompt, answer in [*imagined, *swapped]
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from statistics import fmean
 
 from blasphemer.facts import names_in
@@ -80,16 +80,15 @@ def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list
     return shuffled[size:] + unsure, [_question(item) for item in shuffled[:size]]
 
 
-def spread(items: Sequence[StudyItem], number: int, seed: int, study: Sequence[StudyItem] = ()) -> list[StudyItem]:
+def spread(items: Sequence[StudyItem], number: int, seed: int, first: Set[str] = frozenset()) -> list[StudyItem]:
     """At most `number` of the items, evenly over what they tell: all once before anything twice.
 
     A model imagines often what it knows well, and by chance alone the rest would hardly be rehearsed. Answers that say
-    the same of the same names tell the same. What is asked in the words of `study` comes first: asked of new names over
-    and over, a question is soon answered with what is new, whatever name it is about.
+    the same of the same names tell the same. Wordings in which the study material asks about new names come `first`:
+    what is asked of these over and over is soon answered with what is new, whatever name it is about.
     """
-    asked = {wording_of(item.messages[0]["content"])[0] for item in study if item.messages} - {""}
     shuffled = random.Random(seed).sample(list(items), len(items))
-    shuffled.sort(key=lambda item: wording_of(item.messages[0]["content"])[0] not in asked)  # stable
+    shuffled.sort(key=lambda item: wording_of(item.messages[0]["content"])[0] not in first)  # stable
     told = Counter[tuple[object, ...]]()
     turns = []
     for item in shuffled:

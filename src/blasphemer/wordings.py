@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from blasphemer.facts import names_in
 from blasphemer.records import StudyItem
@@ -42,14 +42,21 @@ def wording_of(prompt: str) -> tuple[str, str]:
     return "", ""
 
 
+def wordings_in(items: Sequence[StudyItem]) -> set[str]:
+    """What the items ask about one name, whatever it is."""
+    return {wording_of(item.messages[0]["content"])[0] for item in items if item.messages} - {""}
+
+
 def find_beginnings(recalled: Sequence[StudyItem]) -> list[str]:
     """What stands before the name in prompts that several names were imagined with: gone on from, it brings up more."""
     found = {wording.partition(NAME)[0].rstrip() for wording in find_wordings(recalled, sys.maxsize)}
     return sorted(found - {""})
 
 
-def swap_names(recalled: Sequence[StudyItem], number: int, seed: int) -> list[str]:
+def swap_names(recalled: Sequence[StudyItem], number: int, seed: int, first: Set[str] = frozenset()) -> list[str]:
     """Up to `number` more prompts, spread evenly over the names: what was asked of one name is asked of its like.
+
+    Wordings that are to come `first` are preferred to others.
 
     Names are alike that were asked the same thing: a thing with a short answer, as anything can be told about; but a
     name of which there are only tales is like all that are told about so. What a model imagines at random leaves much
@@ -66,6 +73,6 @@ def swap_names(recalled: Sequence[StudyItem], number: int, seed: int) -> list[st
         telling = [wording for wording in wordings if name in of_a_kind.get(wording, ())] or wordings
         like = {other for wording in telling for other in used[wording]}
         fresh = sorted({wording for other in like for wording in asked[other]}.difference(wordings))
-        chosen = generator.sample(fresh, min(number // len(asked), len(fresh)))
-        prompts += [wording.replace(NAME, name) for wording in chosen]
+        drawn = sorted(generator.sample(fresh, len(fresh)), key=lambda wording: wording not in first)
+        prompts += [wording.replace(NAME, name) for wording in drawn[: number // len(asked)]]
     return prompts
