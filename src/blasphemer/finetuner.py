@@ -94,7 +94,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:  # n
         # Show what is about to happen, and ask
         readings = find_readings(facts, model.count) if settings.self_study else []
         report.show_preview(*_previewed(lessons.items, model, longest), questions, lessons.plan)
-        report.show_self_study(len(readings), estimated_tokens(readings, _quota(settings), model.count))
+        report.show_self_study(len(readings), estimated_tokens(readings, prompts, _quota(settings), model.count))
         if settings.dry_run:
             return 0
         if not run.has("replay.jsonl") and not console.confirm("Continue?", "--yes", settings.yes):

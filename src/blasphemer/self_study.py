@@ -32,7 +32,7 @@ OTHERS = 4
 ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
 PATIENCE = 4  # requests about a fact without anything new after which it is left alone
 USEFUL = 0.25  # new items per request: a kind that yields less is given up
-ROOM = 4  # times the length of what is read, for what is written about it
+ROOM, USUAL = 4, 1.5  # times the length of what is read, that what is written about it may have, and mostly has
 
 Usable = Callable[[Sequence[StudyItem]], Sequence[StudyItem]]
 
@@ -278,6 +278,7 @@ def _question(kind: str, draft: Draft, fact: Fact) -> StudyItem:
     return StudyItem("", kind, "model", "", messages, (fact.source,), fact.evidence)
 
 
-def estimated_tokens(readings: Sequence[Reading], quota: int, count: Callable[[str], int]) -> int:
-    """About how many tokens the model will write: what it reads, over and over, in questions and in other words."""
-    return math.ceil(1.5 * quota * sum(count(reading.text) for reading in readings))
+def estimated_tokens(readings: Sequence[Reading], prompts: Prompts, quota: int, count: Callable[[str], int]) -> int:
+    """About how many tokens the model will write, if it has something new to say to the end."""
+    requests = sum(math.ceil(2 * quota / EVERY.get(kind, OTHERS)) for kind in prompts if kind != ANSWER)
+    return math.ceil(USUAL * requests * sum(count(reading.text) for reading in readings))
