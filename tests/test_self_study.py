@@ -15,7 +15,15 @@ from blasphemer.language import normalise
 from blasphemer.leaks import without_leaks
 from blasphemer.model import LanguageModel, load_model
 from blasphemer.records import ExamQuestion, Passage, Source, StudyItem, Yield
-from blasphemer.self_study import PATIENCE, Recorded, Writer, find_readings, questions_per_fact, write_self_study
+from blasphemer.self_study import (
+    PATIENCE,
+    Recorded,
+    Writer,
+    estimated_tokens,
+    find_readings,
+    questions_per_fact,
+    write_self_study,
+)
 from blasphemer.study_prompts import default_prompts, read_prompts
 from blasphemer.weights import model_path
 from blasphemer.workspace import Journal
@@ -219,6 +227,14 @@ def test_every_fact_is_read_once_and_under_its_name(demo: LanguageModel) -> None
     for reading in readings:
         assert all(fact.evidence in reading.text for fact in reading.facts)
         assert reading.facts[0].subject in reading.text
+
+
+def test_the_estimate_grows_with_what_is_asked_for(demo: LanguageModel) -> None:
+    readings, own = find_readings(FACTS, demo.count), read_prompts(None, Path(model_path("demo")))
+    read = sum(demo.count(reading.text) for reading in readings)
+    assert estimated_tokens([], own, QUOTA, demo.count) == 0
+    few, more = (estimated_tokens(readings, own, quota, demo.count) for quota in (QUOTA, 2 * QUOTA))
+    assert 2 * QUOTA * read < few < more < estimated_tokens(readings, default_prompts(), 2 * QUOTA, demo.count)
 
 
 @pytest.mark.parametrize(("budget", "questions"), [(1, 2), (10, 2), (50, 8), (350, 40), (1000, 40)])
