@@ -72,9 +72,9 @@ def material_of(run: Path) -> Material:
 
 def model_of(run: Path, settings: Settings) -> LanguageModel:
     """The model that the run trained: without its refusals, where the run took them away."""
-    model = load_model(settings)
-    if RunFolder(run).has(export.ABLITERATION):
-        export.put_on_abliteration(model, RunFolder(run))
+    model, folder = load_model(settings), RunFolder(run)
+    if folder.has(export.ABLITERATION):
+        export.put_on_abliteration(model, folder)
         export.write_in_abliteration(model)
     return model
 

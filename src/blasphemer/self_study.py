@@ -118,10 +118,10 @@ def write_self_study(
     kinds = [kind for kind in prompts if kind != ANSWER]
     for rounds in _sittings(2 * quota):
         for kind in list(kinds):
-            every, texts = EVERY.get(kind, OTHERS), _pairs(readings) if kind == OF_TWO else readings
+            texts = _pairs(readings) if kind == OF_TWO else readings
             requests = [
                 (prompts[kind][turn % len(prompts[kind])], reading)
-                for turn in [number // every for number in rounds if number % every == 0]
+                for turn in _turns(kind, rounds)
                 for reading in desk.to_read(kind, texts, turn)
             ]
             label = f"round {rounds[-1] + 1} of {2 * quota}"
@@ -137,6 +137,12 @@ def _sittings(rounds: int) -> Iterator[range]:
     yield range(1)
     for first in range(1, rounds, ROUNDS_AT_ONCE):
         yield range(first, min(first + ROUNDS_AT_ONCE, rounds))
+
+
+def _turns(kind: str, rounds: range) -> list[int]:
+    """The times that a kind is asked for in these rounds, counted from its first."""
+    every = EVERY.get(kind, OTHERS)
+    return [number // every for number in rounds if number % every == 0]
 
 
 def _pairs(readings: Sequence[Reading]) -> list[Reading]:
@@ -280,5 +286,5 @@ def _question(kind: str, draft: Draft, fact: Fact) -> StudyItem:
 
 def estimated_tokens(readings: Sequence[Reading], prompts: Prompts, quota: int, count: Callable[[str], int]) -> int:
     """About how many tokens the model will write, if it has something new to say to the end."""
-    requests = sum(math.ceil(2 * quota / EVERY.get(kind, OTHERS)) for kind in prompts if kind != ANSWER)
+    requests = sum(len(_turns(kind, range(2 * quota))) for kind in prompts if kind != ANSWER)
     return math.ceil(USUAL * requests * sum(count(reading.text) for reading in readings))
