@@ -11,7 +11,7 @@ import pytest
 
 from blasphemer.command_line import load_settings
 from blasphemer.errors import SourceError, Unreadable
-from blasphemer.intake import find_inputs
+from blasphemer.intake import LEADS_OUT, find_inputs
 from blasphemer.readers.files import find_files, named_files
 from blasphemer.readers.kinds import find_reader
 
@@ -85,8 +85,22 @@ def test_loops_of_links_end_and_no_file_is_met_twice(tmp_path: Path) -> None:
     (docs / "self").symlink_to(docs / "self")
     (docs / "upwards").symlink_to(tmp_path)
     (docs / "z-linked").symlink_to(tmp_path / "outside")
-    assert names(docs) == ["a.txt", "self", "sub/b.txt", "z-linked/c.txt"]
-    assert reasons(docs) == {"self": "too many levels of symbolic links"}
+    assert names(docs) == ["a.txt", "self", "sub/b.txt", "upwards", "z-linked"]
+    assert reasons(docs) == {
+        "self": "too many levels of symbolic links", "upwards": LEADS_OUT, "z-linked": LEADS_OUT,
+    }  # fmt: skip
+
+
+def test_a_link_out_of_the_folder_is_left_out_and_named_unless_it_is_given_by_name(tmp_path: Path) -> None:
+    grow(tmp_path, "docs/a.txt", "private/diary.txt")
+    for name, target in (("diary.txt", "private/diary.txt"), ("folder", "private")):
+        (tmp_path / "docs" / name).symlink_to(tmp_path / target)
+    assert reasons(tmp_path / "docs") == {"diary.txt": LEADS_OUT, "folder": LEADS_OUT}
+    for given in ("docs/diary.txt", "docs/folder", "private"):
+        found = named_files([str(tmp_path / "docs"), str(tmp_path / given)])
+        assert [one.path.name for one in found if not one.leads_out] == ["a.txt", "diary.txt"]
+    (tmp_path / "linked").symlink_to(tmp_path / "docs")
+    assert [one.name for one in named_files([str(tmp_path / "linked")]) if not one.leads_out] == ["a.txt"]
 
 
 def test_a_broken_link_is_in_the_ledger(tmp_path: Path) -> None:
@@ -123,15 +137,15 @@ def test_names_that_clash_take_the_name_of_their_source(tmp_path: Path) -> None:
         grow(tmp_path / folder, "a.txt")
     grow(tmp_path / "old", "sub/b.txt")
     found = named_files([str(tmp_path / "old"), str(tmp_path / "new" / "a.txt")])
-    assert [name for name, _ in found] == ["old/a.txt", "sub/b.txt", "new/a.txt"]
+    assert [one.name for one in found] == ["old/a.txt", "sub/b.txt", "new/a.txt"]
     found = named_files([str(tmp_path / "new"), str(tmp_path / "more" / "new")])
-    assert [name for name, _ in found] == [f"{tmp_path}/new/a.txt", f"{tmp_path}/more/new/a.txt"]
+    assert [one.name for one in found] == [f"{tmp_path}/new/a.txt", f"{tmp_path}/more/new/a.txt"]
 
 
 def test_a_file_that_two_sources_share_is_read_once(tmp_path: Path) -> None:
     grow(tmp_path, "a.txt", "b.txt")
     found = named_files([str(tmp_path / "b.txt"), str(tmp_path), f"{tmp_path}/./"])
-    assert [name for name, _ in found] == ["b.txt", "a.txt"]
+    assert [one.name for one in found] == ["b.txt", "a.txt"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode here")
@@ -139,7 +153,7 @@ def test_a_name_that_is_not_utf8_is_shown_in_escapes(tmp_path: Path) -> None:
     for name in (b"caf\xe9.txt", b"caf\xe8.txt", b"two\nlines.txt"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("text", encoding="utf-8")
     found = named_files([str(tmp_path)])
-    assert [name for name, _ in found] == ["caf\\xe8.txt", "caf\\xe9.txt", "two\\nlines.txt"]
+    assert [one.name for one in found] == ["caf\\xe8.txt", "caf\\xe9.txt", "two\\nlines.txt"]
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:

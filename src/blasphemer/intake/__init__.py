@@ -30,7 +30,7 @@ from blasphemer.errors import SourceError
 from blasphemer.hub import fingerprint, hash_of_files, is_dataset
 from blasphemer.intake import duplicates, worker
 from blasphemer.intake.worker import Entry, Task
-from blasphemer.readers.files import is_saved, named_files
+from blasphemer.readers.files import NamedFile, is_saved, named_files
 from blasphemer.readers.kinds import READ
 from blasphemer.readers.options import Options
 from blasphemer.readers.text import check_encoding
@@ -43,6 +43,7 @@ OCR_TIMES = 10  # as long as a file may take, its scanned pages may take besides
 OURS = re.compile(r"[0-9a-f]{64}(\.\w+)*")  # names of files in the cache
 DAYS_KEPT = 30  # in the cache, since it was last of use
 REASONS_SHOWN = 3
+LEADS_OUT = "a link that leads out of the folder; give what it leads to by name to have it read"
 READ_BY = ("chardet", "datasets", "docutils", "lxml", "pyarrow", "pypdfium2", "selectolax", "tokenizers")
 
 
@@ -64,9 +65,9 @@ def find_inputs(settings: Settings) -> list[Input]:
         check_encoding(settings.encoding)
     datasets = [source for source in settings.fine_tune_dataset if is_dataset(source)]
     files = named_files([source for source in settings.fine_tune_dataset if source not in datasets])
-    kilobytes = sum(_size(path) // 1024 for _, path in files)
+    kilobytes = sum(_size(file.path) // 1024 for file in files)
     with console.progress("telling files apart (kB)", kilobytes) as advance:
-        found = [_file(name, path, advance) for name, path in files]
+        found = [_file(file, advance) for file in files]
     return [*found, *(Input(name, "", fingerprint(name)) for name in datasets)]
 
 
@@ -96,7 +97,10 @@ def _size(path: Path) -> int:
     return 0
 
 
-def _file(name: str, path: Path, advance: console.Advance) -> Input:
+def _file(file: NamedFile, advance: console.Advance) -> Input:
+    name, path = file.name, file.path
+    if file.leads_out:
+        return Input(name, str(path), "", problem=LEADS_OUT)
     try:
         if is_saved(path):
             return Input(name, str(path), hash_of_files(path), sum(file.stat().st_size for file in path.rglob("*")))

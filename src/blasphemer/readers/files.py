@@ -18,8 +18,8 @@ def find_files(source: str) -> list[Path]:
     """The files of a source, ordered by their path below it; hidden entries and caches are left out.
 
     Links are followed after everything else, so a file is found once, under its own name where it has one. What cannot
-    be read (a broken link, a folder that may not be opened, a device) is listed too: the ledger says why. A folder
-    that `datasets` has saved stands for the files in it.
+    be read (a broken link, a folder that may not be opened, a device) is listed too, and so is a link that leads out of
+    the folder: the ledger says why. A folder that `datasets` has saved stands for the files in it.
     Raises SourceError where there is no such file or folder, or no file in it.
     """
     root = Path(os.path.expanduser(source))
@@ -54,10 +54,10 @@ def _walk(root: Path) -> list[Path]:
     while entries or links:
         path = entries.popleft() if entries else links.popleft()
         real = os.path.realpath(path)
-        if real in seen or (path != root and os.path.islink(path) and _contains(real, root)):
+        if real in seen:
             continue
         seen.add(real)
-        if not os.path.isdir(path) or is_saved(path):
+        if not os.path.isdir(path) or is_saved(path) or _leads_out(path, root):
             found.append(path)
             continue
         try:
@@ -71,10 +71,21 @@ def _walk(root: Path) -> list[Path]:
     return found
 
 
-def _contains(folder: str, root: Path) -> bool:
-    """A link to the source or above it ("/", "..") would read files that nobody named."""
-    real = os.path.realpath(root)
-    return os.path.isdir(folder) and os.path.commonpath([folder, real]) == folder
+def _leads_out(path: Path, root: Path) -> bool:
+    """Does a link below `root` lead to what is not below it? Nobody named that. (A broken link leads nowhere.)"""
+    if path == root or not os.path.exists(path):
+        return False
+    real, inside = os.path.realpath(path), os.path.realpath(root)
+    return os.path.commonpath([real, inside]) != inside
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file and what it is called; `leads_out` where it is a link that leads out of the folder it was found in."""
+
+    name: str
+    path: Path
+    leads_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,7 @@ class _Found:
 
     path: Path
     names: tuple[str, str, str]
+    leads_out: bool
 
 
 def _find(source: str) -> list[_Found]:
@@ -93,19 +105,23 @@ def _find(source: str) -> list[_Found]:
     found = []
     for path in files:
         below = path.relative_to(folder).as_posix()
-        found.append(_Found(path, (printable(below), printable(f"{name}/{below}"), printable(path.as_posix()))))
+        names = printable(below), printable(f"{name}/{below}"), printable(path.as_posix())
+        found.append(_Found(path, names, _leads_out(path, root)))
     return found
 
 
-def named_files(sources: Sequence[str]) -> list[tuple[str, Path]]:
+def named_files(sources: Sequence[str]) -> list[NamedFile]:
     """Each file of all sources once, in order, under the shortest of its names that no other file has."""
     found = [one for source in sources for one in _find(source)]
+    given = {os.path.realpath(one.path) for one in found if not one.leads_out}
     by_real_path: dict[str, _Found] = {}
     for one in found:
-        by_real_path.setdefault(os.path.realpath(one.path), one)
+        real = os.path.realpath(one.path)
+        if not (one.leads_out and real in given):
+            by_real_path.setdefault(real, one)
     once = list(by_real_path.values())
     names = [one.names[0] for one in once]
     for longer in (1, 2):
         shared = Counter(names)
         names = [one.names[longer] if shared[name] > 1 else name for one, name in zip(once, names, strict=True)]
-    return list(zip(names, (one.path for one in once), strict=True))
+    return [NamedFile(name, one.path, one.leads_out) for name, one in zip(names, once, strict=True)]
