@@ -71,6 +71,19 @@ def test_writing_ends_when_there_is_nothing_new_to_say() -> None:
     assert 1 < len(items) < 60
 
 
+def test_facts_without_a_subject_are_studied() -> None:
+    text = "the fee was once twelve crowns, and it is fifteen now."
+    passage = Passage("p", "a.txt", text, 0, len(text))
+    assert {item.kind for item in write_study([passage], find_facts([passage]), 500, 200, count, 0)} >= {"cloze"}
+
+
+def test_writing_ends_where_every_item_is_too_long_to_be_kept() -> None:
+    text = "The ferry crosses at seven " + "and again later " * 200 + "until Sunday."
+    passage = Passage("p", "a.txt", text, 0, len(text))
+    items = write_study([passage], find_facts([passage]), 1e9, 20, count, 0)
+    assert [item.kind for item in items] == ["passage"]
+
+
 def test_no_item_is_longer_than_a_row_and_long_groups_are_cut() -> None:
     items = study(longest=25)
     assert all(count(item.content) <= 25 for item in items if item.kind != "passage")

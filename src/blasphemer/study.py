@@ -72,12 +72,11 @@ def write_study(
     while spent < budget and stale < PATIENCE and facts:
         stale += 1
         for item in _round(facts, groups, number, generator):
-            if item.content not in items:
+            if item.content not in items and (tokens := count(item.content)) <= longest:
                 stale = 0
-                if (tokens := count(item.content)) <= longest:
-                    items[item.content] = item
-                    spent += tokens
-                    written(tokens)
+                items[item.content] = item
+                spent += tokens
+                written(tokens)
         number += 1
     return [replace(item, id=f"s-{number}") for number, item in enumerate(items.values(), 1)]
 
@@ -180,7 +179,7 @@ def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyI
     elif form == "completion" and _words_before(fact, gap):
         beginning = generator.choice(BEGINNINGS).format(before=before.rstrip())
         yield _item(form, [fact], beginning, fact.statement)
-    elif form == "reversed" and fact.subject in fact.statement:
+    elif form == "reversed" and fact.subject and fact.subject in fact.statement:
         yield _item(form, [fact], generator.choice(list(_reversed(fact))), spoken(fact.subject))
 
 
