@@ -34,6 +34,7 @@ def test_from_the_start_menu_to_a_saved_model(terminal: Terminal, documents: Pat
     fine_tune(terminal, documents)
     chat(terminal)
     save(terminal, tmp_path / "kept")
+    turn_back_from_the_upload(terminal)
     terminal.press(ESCAPE)
     terminal.wait_for(START)
     terminal.press(CONTROL_C)
@@ -89,10 +90,14 @@ def chat(terminal: Terminal) -> None:
     terminal.wait_for("Show the original's")
     terminal.press(CONTROL_C)
     terminal.wait_for(RESULT)
+    terminal.press(ENTER)
+    terminal.wait_for("Show the original's")
+    terminal.press(ESCAPE)
+    terminal.wait_for(RESULT)
     for way_back in (CONTROL_C, ESCAPE):
         terminal.press(ENTER)
         terminal.wait_for("Show the original's")
-        terminal.press(ESCAPE)  # is no
+        terminal.press("n")
         terminal.wait_for("You:")
         terminal.press(ASKED, ENTER)
         answer = terminal.wait_for("\n? You:").partition(ASKED)[2]
@@ -122,3 +127,25 @@ def save(terminal: Terminal, folder: Path) -> None:
     terminal.press(str(folder), ENTER)
     terminal.wait_for("Saved in")
     terminal.wait_for(RESULT)
+
+
+def turn_back_from_the_upload(terminal: Terminal) -> None:
+    """Escape at any of its questions uploads nothing, and an upload is private unless the user says otherwise."""
+    terminal.press(DOWN)
+    for answers in ((), ("y",), ("n",)):
+        terminal.press(ENTER)
+        terminal.wait_for("As what?")
+        terminal.press(ENTER)
+        terminal.wait_for("Which repository?")
+        terminal.press("somebody/model", ENTER)
+        terminal.wait_for("Access token")
+        terminal.press("hf_none", ENTER)
+        assert "(Y/n)" in terminal.wait_for("Private?")
+        for answer in answers:
+            terminal.press(answer)
+            said = terminal.wait_for("Upload merged/ to somebody/model")
+            assert ("privately" if answer == "y" else "for everyone to see") in said
+        terminal.press(ESCAPE)
+        shown = terminal.wait_for(RESULT)
+        assert "Uploaded" not in shown
+        assert "cannot be uploaded" not in shown

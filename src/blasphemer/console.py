@@ -95,14 +95,15 @@ def require_answer(question: str, setting: str, answered: bool = False) -> None:
         raise UsageError(f"{question} There is no terminal to ask on: answer with {setting}.")
 
 
-def confirm(question: str, setting: str, answered: bool, default: bool = True) -> bool:
-    """Ask yes or no; `answered` (that is, --yes) takes the default, Escape is no.
+def confirm(question: str, setting: str, answered: bool, default: bool = True) -> bool | None:
+    """Ask yes or no; `answered` (that is, --yes) takes the default, Escape is None: it cancels and answers nothing.
 
     Without a terminal, raises UsageError naming the setting that answers.
     """
     if answered:
         return default
-    return bool(_ask("confirm", question, setting, default=default))
+    answer = _ask("confirm", question, setting, default=default)
+    return None if answer is None else bool(answer)
 
 
 def select(question: str, choices: Sequence[str], default: str, setting: str, answered: bool) -> str | None:

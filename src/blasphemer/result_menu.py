@@ -109,27 +109,32 @@ class ResultMenu:
         return self.folder.path / chosen.split()[0] if chosen else None
 
     def _upload(self) -> None:
+        """Private unless the user says otherwise; nothing leaves the machine before the target is confirmed."""
         folder = self._ask_for_artifact()
         name = console.ask("Which repository? (owner/name)", "a terminal") if folder else None
-        if folder and name:
-            token = export.hub_token() or console.ask_secret("Access token (it is not kept):", "HF_TOKEN")
-            is_private = console.confirm("Private?", "a terminal", answered=False)
+        if not folder or not name:
+            return
+        token = export.hub_token() or console.ask_secret("Access token (it is not kept):", "HF_TOKEN")
+        is_private = console.confirm("Private?", "a terminal", answered=False) if token else None
+        if is_private is None:
+            return
+        seen_by = "privately" if is_private else "for everyone to see"
+        if console.confirm(f"Upload {folder.name}/ to {name}, {seen_by}?", "a terminal", answered=False):
             console.say(f"Uploaded to {export.upload(folder, name, token, is_private)}")
 
     def _chat(self) -> None:
-        models = {"the model": self._result()}
-        if console.confirm("Show the original's answers beside it?", "a terminal", answered=False, default=False):
-            models = {"the original": load_model(self.settings), **models}
-        chat(models)
+        beside = console.confirm("Show the original's answers beside it?", "a terminal", answered=False, default=False)
+        if beside is not None:
+            models = {"the model": self._result()}
+            chat({"the original": load_model(self.settings), **models} if beside else models)
 
     def _benchmark(self) -> None:
         tasks = console.ask("Which lm-eval tasks? (such as mmlu,gsm8k, or a .yaml file)", "a terminal")
-        if tasks is None:
-            return
-        models = {"after": self._result()}
-        if console.confirm("Measure the original too?", "a terminal", answered=False):
-            models = {"before": load_model(self.settings), **models}
-        benchmark.show({name: benchmark.measure(model, tasks.split(",")) for name, model in models.items()})
+        beside = console.confirm("Measure the original too?", "a terminal", answered=False) if tasks else None
+        if tasks and beside is not None:
+            models = {"after": self._result()}
+            models = {"before": load_model(self.settings), **models} if beside else models
+            benchmark.show({name: benchmark.measure(model, tasks.split(",")) for name, model in models.items()})
 
     def _another_trial(self) -> None:
         if trial := abliteration.ask_for_trial(self._trials(), self.settings):
