@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from blasphemer.language_model.weights import load_tokenizer, model_path
 from blasphemer.records import Passage, from_jsonl
-from blasphemer.weights import load_tokenizer, model_path
 from blasphemer.workspace import RunFolder, settings_of
 
 HEAD = (

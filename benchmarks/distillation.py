@@ -20,13 +20,15 @@ import torch
 from trl import SFTTrainer
 
 from benchmarks.knowledge import Material, Outcome, lessons, material_of, model_of, settings_for, table, trained
-from blasphemer import exam, lora_trainer
-from blasphemer.dataset_processor import encode
-from blasphemer.model import LanguageModel
+from blasphemer import exam
+from blasphemer.language_model.chat_format import encode
+from blasphemer.language_model.model import LanguageModel
+from blasphemer.language_model.weights import model_path
+from blasphemer.lora_trainer import trainer
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, StudyItem
-from blasphemer.study_prompts import ANSWER, PAIRS, filled, read_prompts
-from blasphemer.weights import model_path
+from blasphemer.study import read_requests
+from blasphemer.study.requests import PAIRS
 
 ROWS = ("words", "study", "replay", "both")
 TOP = 16
@@ -54,12 +56,12 @@ def outcome_of(row: str, run: Path, chosen: argparse.Namespace, flags: Sequence[
 
 def about_passages(found: Material, model: LanguageModel) -> Iterator[Taught]:
     """The questions that the model wrote, with the passage shown to the teacher."""
-    prompts = read_prompts(None, Path(model_path(model.name)))
+    requests = read_requests(None, Path(model_path(model.name)))
     passages = {passage.id: passage.text for passage in found.passages}
     for item in found.own:
         if item.kind in PAIRS:
             shown = "\n".join(dict.fromkeys(passages[source.passage] for source in item.sources))
-            (request,) = model.prompt_rows([filled(prompts[ANSWER][0], shown, item.messages[0]["content"])])
+            (request,) = model.prompt_rows([requests.with_text(shown, item.messages[0]["content"])])
             yield encoded(item, model), request
 
 
@@ -94,7 +96,7 @@ def row_loss(targets: Targets, ids: torch.Tensor, labels: torch.Tensor, logits: 
 
     ids, labels: (time,) without padding; logits: (time, vocabulary).
     """
-    learnt = labels[1:] != lora_trainer.IGNORED
+    learnt = labels[1:] != trainer.IGNORED
     said = logits[:-1][learnt].float().log_softmax(-1)
     if target := targets.get(tuple(ids.tolist())):
         likeliest, weights = target
@@ -118,7 +120,7 @@ def distilling(targets: Targets) -> Iterator[None]:
             self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
             return loss / num_items_in_batch
 
-    with patch.object(lora_trainer, "SFTTrainer", Distilling):
+    with patch.object(trainer, "SFTTrainer", Distilling):
         yield
 
 

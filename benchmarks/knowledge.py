@@ -21,18 +21,23 @@ from itertools import chain
 from pathlib import Path
 from statistics import fmean
 
-from blasphemer import exam, export, grading, lora_trainer, retention, workspace
+from blasphemer import exam, workspace
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
-from blasphemer.dataset_processor import encode, mix_replay, split_validation
-from blasphemer.facts import find_facts
-from blasphemer.leaks import without_leaks
-from blasphemer.model import LanguageModel, load_model
-from blasphemer.plan import fitted, plan_training
+from blasphemer.dataset_processor.facts import find_facts
+from blasphemer.exam import grading
+from blasphemer.exam.leaks import without_leaks
+from blasphemer.language_model.chat_format import encode
+from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.lora_trainer import trainer
+from blasphemer.lora_trainer.lessons import mix_replay, split_validation
+from blasphemer.lora_trainer.plan import fitted, plan_training
+from blasphemer.memory import retention
+from blasphemer.memory.wordings import wordings_in
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, ExamQuestion, Marks, Passage, Plan, Source, StudyItem, exchange, from_jsonl
-from blasphemer.study import about_others, ask_for_names, asked_about
-from blasphemer.wordings import wordings_in
+from blasphemer.report import scorecard, significance
+from blasphemer.study.rules import about_others, ask_for_names, asked_about
 from blasphemer.workspace import RunFolder
 
 # Row -> what is left out of the study material: kinds of items, "model" for all that it wrote, ...
@@ -73,9 +78,9 @@ def material_of(run: Path) -> Material:
 def model_of(run: Path, settings: Settings) -> LanguageModel:
     """The model that the run trained: without its refusals, where the run took them away."""
     model, folder = load_model(settings), RunFolder(run)
-    if folder.has(export.ABLITERATION):
-        export.put_on_abliteration(model, folder)
-        export.write_in_abliteration(model)
+    if folder.has("abliteration"):
+        model.lay_on(folder.path / "abliteration")
+        model.write_in()
     return model
 
 
@@ -127,8 +132,8 @@ def trained(
     plan = fitted(plan, len(mixed))
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        taught = replace(model, weights=lora_trainer.train(model, mixed, [], plan, settings, run))
-        summary = lora_trainer.summary(run)
+        taught = replace(model, weights=trainer.train_lora(model, mixed, [], plan, settings, run))
+        summary = scorecard.training(run)
     tokens = int(summary["tokens"] or 0)
     exams = [grading.grade(asked, taught.answer([one.question for one in asked])) for asked in (found.questions, known)]
     _, said = retention.divide(found.recalled, settings.seed)
@@ -139,7 +144,7 @@ def trained(
 def line(label: str, outcomes: Sequence[Outcome]) -> str:
     cells = [label]
     for marks in zip(*(outcome.marks for outcome in outcomes), strict=True):
-        found = grading.rate(Marks(tuple(chain.from_iterable(one.right for one in marks)), ()))
+        found = significance.rate(Marks(tuple(chain.from_iterable(one.right for one in marks)), ()))
         cells.append(f"{found.rate:.1%} ({found.interval[0]:.1%}-{found.interval[1]:.1%})")
     steps, tokens, operations, seconds = (
         fmean(getattr(outcome, name) for outcome in outcomes) for name in ("steps", "tokens", "operations", "seconds")

@@ -27,11 +27,11 @@ from benchmarks.corpus.markup import markup
 from benchmarks.corpus.pdfs import PASSWORD, pdfs
 from benchmarks.corpus.rows import tables
 from blasphemer.command_line import load_settings
-from blasphemer.dataset_processor import split_passages
+from blasphemer.dataset_processor.formats.kinds import find_reader
+from blasphemer.dataset_processor.formats.options import Options
+from blasphemer.dataset_processor.intake import find_inputs, read_inputs
+from blasphemer.dataset_processor.passages import split_passages
 from blasphemer.errors import Unreadable
-from blasphemer.intake import find_inputs, read_inputs
-from blasphemer.readers.kinds import find_reader
-from blasphemer.readers.options import Options
 from blasphemer.records import Document
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder

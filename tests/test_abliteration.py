@@ -16,12 +16,13 @@ import pytest
 import torch
 from peft import PeftModel
 
-from blasphemer import abliteration, export
-from blasphemer.abliteration import choose, pareto
+from blasphemer.abliteration import engine as abliteration
+from blasphemer.abliteration.engine import choose, pareto
 from blasphemer.command_line import load_settings
 from blasphemer.errors import ArtifactError, ModelError, UsageError
+from blasphemer.export import artifacts as export
+from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.main import main
-from blasphemer.model import LanguageModel, load_model
 from blasphemer.quiet import NAMES
 from blasphemer.records import Conduct, Trial, from_jsonl
 from blasphemer.workspace import RunFolder

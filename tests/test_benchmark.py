@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from blasphemer import benchmark
 from blasphemer.errors import SourceError
-from blasphemer.model import LanguageModel
+from blasphemer.language_model.model import LanguageModel
+from blasphemer.menus import benchmark
 
 TASK = """
 task: herons

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from benchmarks.distillation import TOP, as_they_are, row_loss, soft
-from blasphemer.dataset_processor import encode
-from blasphemer.lora_trainer import IGNORED
-from blasphemer.model import LanguageModel
+from blasphemer.language_model.chat_format import encode
+from blasphemer.language_model.model import LanguageModel
+from blasphemer.lora_trainer.trainer import IGNORED
 from blasphemer.records import StudyItem, exchange
 
 ITEM = StudyItem("1", "questions", "model", messages=exchange("Where does the heron stand?", "In the water."))

@@ -12,16 +12,10 @@ import pytest
 from tokenizers.normalizers import NFKC
 from transformers import PreTrainedTokenizerFast
 
-from blasphemer.dataset_processor import (
-    account,
-    encode,
-    mix_replay,
-    prompt_ids,
-    show_learnt,
-    split_passages,
-    split_validation,
-)
+from blasphemer.dataset_processor.passages import account, split_passages
 from blasphemer.errors import ModelError, TooLong
+from blasphemer.language_model.chat_format import encode, prompt_ids, show_learnt
+from blasphemer.lora_trainer.lessons import mix_replay, split_validation
 from blasphemer.records import Document, Example, LedgerEntry, Message, Passage, Plan, Source, StudyItem
 from blasphemer.tokens import Ruler
 from tests.tiny import TEMPLATE, make_tokenizer
@@ -222,7 +216,7 @@ def test_every_character_of_a_document_is_accounted_for() -> None:
 
 
 def test_a_long_document_is_parted_between_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blasphemer.dataset_processor.STRETCH", 300)
+    monkeypatch.setattr("blasphemer.dataset_processor.passages.STRETCH", 300)
     text = "\n".join(f"line number {number} of a log" for number in range(200))
     found = split(text, 60)
     assert missing(text, found) == ""

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from blasphemer.drafts import Draft, Groundless, asked_fact, read_pairs, sound_sentences
-from blasphemer.facts import find_facts
+from blasphemer.dataset_processor.facts import find_facts
 from blasphemer.records import Passage
+from blasphemer.study.grounding import Draft, Groundless, asked_fact, read_pairs, sound_sentences
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"

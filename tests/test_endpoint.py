@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from blasphemer import endpoint
 from blasphemer.command_line import load_settings
-from blasphemer.endpoint import Endpoint
 from blasphemer.errors import EndpointError
+from blasphemer.study import endpoint
+from blasphemer.study.endpoint import Endpoint
 
 Answer = tuple[int, Any, dict[str, str]]
 

@@ -9,32 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from blasphemer.dataset_processor.facts import find_facts
 from blasphemer.errors import SourceError
-from blasphemer.exam import (
-    CHOICES,
-    answers_as_passages,
-    choices,
-    fingerprint,
-    hold_out,
-    open_book,
-    read_exam_file,
-    write_exam,
-)
-from blasphemer.facts import find_facts
-from blasphemer.grading import (
-    contains,
-    grade,
-    grade_choice,
-    grade_retention,
-    is_significant_gain,
-    is_significant_loss,
-    mcnemar,
-    rate,
-    token_f1,
-)
-from blasphemer.language import normalise
-from blasphemer.leaks import without_leaks
+from blasphemer.exam.grading import grade, grade_choice, grade_retention, token_f1
+from blasphemer.exam.leaks import without_leaks
+from blasphemer.exam.paper import answers_as_passages, fingerprint, hold_out, read_exam_file, write_exam
+from blasphemer.exam.sitting import CHOICES, choices, open_book
+from blasphemer.language import contains, normalise
 from blasphemer.records import ExamQuestion, Marks, Message, Passage, StudyItem, exchange
+from blasphemer.report.significance import is_significant_gain, is_significant_loss, mcnemar, rate
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"

@@ -13,10 +13,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from blasphemer import export
 from blasphemer.command_line import load_settings
 from blasphemer.errors import ArtifactError, BlasphemerError, UsageError
-from blasphemer.model import LanguageModel, load_model
+from blasphemer.export import artifacts as export
+from blasphemer.export import handing_over
+from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.report import scorecard
 from blasphemer.workspace import RunFolder
 
 ROWS = [[0, 10, 20, 30, 40], [0, 7, 8, 9]]
@@ -49,7 +51,7 @@ def test_adapter_and_merged_read_back_are_the_trained_model(tiny: LanguageModel,
     assert torch.allclose(logits(merged), wanted, atol=1e-4)
     assert torch.allclose(logits(stacked), wanted, atol=1e-4)
     assert merged.config.use_cache is True  # pitfall 20
-    assert {"adapter", "merged"} == set(export.artifacts(run))
+    assert {"adapter", "merged"} == set(scorecard.artifacts(run))
 
 
 CODE = """
@@ -128,8 +130,8 @@ def on_abliteration(tiny: LanguageModel, tmp_path: Path) -> tuple[Any, RunFolder
     """A trained adapter on an abliterated model, in memory, and the run that holds the abliteration."""
     run = RunFolder(tmp_path)
     with_adapter(load_model(load_settings([tiny.name])), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
-    export.put_on_abliteration(tiny, run)
-    export.write_in_abliteration(tiny)
+    tiny.lay_on(run.path / "abliteration")
+    tiny.write_in()
     return with_adapter(tiny), run
 
 
@@ -153,13 +155,13 @@ def test_an_abliteration_that_lies_on_a_model_can_be_looked_under_and_written_in
 ) -> None:
     given = logits(tiny.weights)
     with_adapter(load_model(load_settings([tiny.name])), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
-    export.put_on_abliteration(tiny, RunFolder(tmp_path))
+    tiny.lay_on(tmp_path / "abliteration")
     laid_on = logits(tiny.weights)
     assert not torch.allclose(laid_on, given, atol=1e-1)
     with tiny.as_given():
         assert torch.equal(logits(tiny.weights), given)
     assert torch.equal(logits(tiny.weights), laid_on)
-    export.write_in_abliteration(tiny)
+    tiny.write_in()
     assert torch.allclose(logits(tiny.weights), laid_on, atol=1e-4)
     with tiny.as_given():
         assert torch.allclose(logits(tiny.weights), laid_on, atol=1e-4)  # there is nothing left to look under
@@ -170,8 +172,8 @@ def test_half_precision_weights_are_rounded_once(tiny: LanguageModel, tmp_path: 
     settings = load_settings([tiny.name, "--dtypes", "bfloat16"])
     model, run = load_model(settings), RunFolder(tmp_path)
     with_adapter(load_model(settings), scale=0.2).save_pretrained(str(tmp_path / "abliteration"))
-    export.put_on_abliteration(model, run)
-    export.write_in_abliteration(model)
+    model.lay_on(run.path / "abliteration")
+    model.write_in()
     export.save_adapter(with_adapter(model, scale=0.05), model, ROWS, run)
     export.save_merged(model, ROWS, run)
     name = "layers.0.self_attn.q_proj"
@@ -234,15 +236,15 @@ def test_a_copy_never_lands_on_what_is_there(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "file").write_text(folder.name)
     with pytest.raises(UsageError, match="is there already"):
-        export.hand_over(artifact, target)
+        handing_over.hand_over(artifact, target)
     assert (target / "file").read_text() == "there"
-    export.hand_over(artifact, tmp_path / "new" / "folder")
+    handing_over.hand_over(artifact, tmp_path / "new" / "folder")
     assert (tmp_path / "new" / "folder" / "file").read_text() == "merged"
 
 
 def test_an_upload_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="HF_TOKEN"):
-        export.upload(tmp_path, "owner/name", None, is_private=True)
+        handing_over.upload(tmp_path, "owner/name", None, is_private=True)
     with pytest.raises(BlasphemerError, match="owner/name: cannot be uploaded") as caught:  # tests are offline
-        export.upload(tmp_path, "owner/name", "hf_secret", is_private=True)
+        handing_over.upload(tmp_path, "owner/name", "hf_secret", is_private=True)
     assert "hf_secret" not in str(caught.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blasphemer.facts import Fact, find_facts
+from blasphemer.dataset_processor.facts import Fact, find_facts
 from blasphemer.records import Passage
 
 

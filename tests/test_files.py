@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from blasphemer.command_line import load_settings
+from blasphemer.dataset_processor.formats.files import find_files, named_files
+from blasphemer.dataset_processor.formats.kinds import find_reader
+from blasphemer.dataset_processor.intake import LEADS_OUT, find_inputs
 from blasphemer.errors import SourceError, Unreadable
-from blasphemer.intake import LEADS_OUT, find_inputs
-from blasphemer.readers.files import find_files, named_files
-from blasphemer.readers.kinds import find_reader
 
 
 def names(source: Path) -> list[str]:

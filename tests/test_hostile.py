@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.reading import corpus
 from blasphemer.command_line import load_settings
-from blasphemer.intake import find_inputs, read_inputs
+from blasphemer.dataset_processor.intake import find_inputs, read_inputs
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder
 from tests.tiny import make_tokenizer

@@ -17,9 +17,9 @@ import pyarrow
 import pytest
 from datasets import Dataset, DatasetDict
 
+from blasphemer.dataset_processor.formats.options import Options, Piece
+from blasphemer.dataset_processor.hub import fingerprint, is_dataset, read_dataset
 from blasphemer.errors import SourceError
-from blasphemer.hub import fingerprint, is_dataset, read_dataset
-from blasphemer.readers.options import Options, Piece
 from blasphemer.records import Document, StudyItem
 from tests.test_intake import fates, intake, passages
 
@@ -382,7 +382,7 @@ def test_a_stream_does_without_torch(tmp_path: Path) -> None:
     source = repository(tmp_path / "data", train=numbered(2))
     lines = (
         "import sys",
-        "from blasphemer.hub import Options, read_dataset",
+        "from blasphemer.dataset_processor.hub import Options, read_dataset",
         f"pieces = list(read_dataset({source!r}, Options()))",
         "sys.exit(len(pieces) != 1 or 'torch' in sys.modules)",
     )

@@ -19,9 +19,10 @@ import pytest
 from benchmarks.corpus.made import paragraph
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
+from blasphemer.dataset_processor import worker
+from blasphemer.dataset_processor.formats import ocr
+from blasphemer.dataset_processor.intake import find_inputs, read_inputs
 from blasphemer.errors import SourceError
-from blasphemer.intake import find_inputs, read_inputs, worker
-from blasphemer.readers import ocr
 from blasphemer.records import LedgerEntry, Passage, StudyItem, from_jsonl, hash_of
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import RunFolder
@@ -129,7 +130,7 @@ def test_a_page_that_its_parser_takes_minutes_over_is_given_up(docs: Path, run: 
 def test_a_reader_that_dies_takes_no_other_file_with_it(docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash of native code ends the process that reads: here a folder without room for the entry does."""
     (docs / "b.md").write_text("# Short\n\nA text.", encoding="utf-8")
-    monkeypatch.setattr("blasphemer.intake.worker.prepare", _prepare_to_die)
+    monkeypatch.setattr("blasphemer.dataset_processor.worker.prepare", _prepare_to_die)
     found = fates(intake(docs, run))
     assert found["b.md"] == ("used", "")
     assert found["a.txt"][0] == "skipped"
@@ -147,7 +148,7 @@ def _prepare_to_die() -> None:
 
 def test_a_fault_of_ours_costs_one_file_and_is_not_kept(docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (docs / "b.md").write_text("# Short\n\nA text.", encoding="utf-8")
-    monkeypatch.setattr("blasphemer.intake.worker.prepare", _prepare_a_fault)
+    monkeypatch.setattr("blasphemer.dataset_processor.worker.prepare", _prepare_a_fault)
     found = fates(intake(docs, run))
     assert found["a.txt"] == ("used", "")
     assert found["b.md"] == ("skipped", "could not be read (KeyError: 'a fault')")
@@ -174,7 +175,7 @@ def test_an_entry_cut_short_is_read_anew(docs: Path, run: Path) -> None:
 def test_a_file_that_needs_too_much_memory_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_text(TEXT, encoding="utf-8")
-    monkeypatch.setattr("blasphemer.intake.worker.split_passages", _without_memory)
+    monkeypatch.setattr("blasphemer.dataset_processor.worker.split_passages", _without_memory)
     assert worker.read(task_of(path)).ledger.reason == "needs more than 4 GB of memory to be read"
     assert worker.load(tmp_path / "entry") is None  # next time there may be more
 
@@ -305,7 +306,7 @@ def test_one_answer_of_many_makes_other_conversations(docs: Path, run: Path) -> 
 
 
 def test_texts_too_long_to_be_compared_are_both_kept(docs: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blasphemer.intake.duplicates.LONGEST", 1000)
+    monkeypatch.setattr("blasphemer.dataset_processor.duplicates.LONGEST", 1000)
     (docs / "b.txt").write_text(TEXT.upper(), encoding="utf-8")
     assert {status for status, _ in fates(intake(docs, run)).values()} == {"used"}
 
@@ -318,7 +319,7 @@ def test_what_has_not_changed_is_not_read_again(
 ) -> None:
     (docs / "damaged.pdf").write_bytes(b"%PDF-1.4 no")
     first = intake(docs, run)
-    monkeypatch.setattr("blasphemer.intake._processes", _none_to_be_had)
+    monkeypatch.setattr("blasphemer.dataset_processor.intake._processes", _none_to_be_had)
     (tmp_path / "second").mkdir()
     settings = settings_for(docs, f"{run}.cache")
     second = RunFolder(tmp_path / "second")
@@ -330,7 +331,7 @@ def test_more_time_reads_nothing_again_that_is_finished(
     docs: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = intake(docs, run)
-    monkeypatch.setattr("blasphemer.intake._processes", _none_to_be_had)
+    monkeypatch.setattr("blasphemer.dataset_processor.intake._processes", _none_to_be_had)
     (tmp_path / "second").mkdir()
     settings = settings_for(docs, f"{run}.cache", "--file-timeout", "90")
     assert read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(tmp_path / "second")) == first
@@ -341,10 +342,10 @@ def test_what_waits_for_ocr_is_read_again(tmp_path: Path, monkeypatch: pytest.Mo
         path = tmp_path / name
         path.write_bytes(drawn.scan().bytes())
         for missing in (ocr.Missing("no data"), ocr.TimeIsUp()):
-            monkeypatch.setattr("blasphemer.readers.ocr.recognised", _raising(missing))
+            monkeypatch.setattr("blasphemer.dataset_processor.formats.ocr.recognised", _raising(missing))
             assert "without text" in (reason := worker.read(task_of(path, "eng")).ledger.reason) or "no text" in reason
             assert worker.load(tmp_path / "entry") is None
-        monkeypatch.setattr("blasphemer.readers.ocr.recognised", lambda _page, _languages: "A heron.")
+        monkeypatch.setattr("blasphemer.dataset_processor.formats.ocr.recognised", lambda _page, _languages: "A heron.")
         entry = worker.read(task_of(path, "eng"))
         assert "read by OCR" in entry.ledger.reason
         assert worker.load(tmp_path / "entry") == entry
@@ -364,7 +365,7 @@ def test_a_page_that_takes_tesseract_too_long_is_a_scan_without_text(
     """It passed for an empty page."""
     path = tmp_path / "partly.pdf"
     path.write_bytes(Drawn().text(50, 700, "A page of text.").turn().scan().bytes())
-    monkeypatch.setattr("blasphemer.readers.ocr.recognised", _raising(ocr.TimeIsUp()))
+    monkeypatch.setattr("blasphemer.dataset_processor.formats.ocr.recognised", _raising(ocr.TimeIsUp()))
     wanted = "page 2 is a scan without text (OCR stopped after 120 s for one page)"
     assert worker.read(task_of(path, "eng")).ledger.reason == wanted
 

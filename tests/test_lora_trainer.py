@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from blasphemer import lora_trainer
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
-from blasphemer.dataset_processor import encode
 from blasphemer.errors import BlasphemerError, ModelError
-from blasphemer.model import LanguageModel, load_model
+from blasphemer.language_model.chat_format import encode
+from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.lora_trainer import trainer as lora_trainer
 from blasphemer.records import Example, Message, Plan, StudyItem
+from blasphemer.report import scorecard
 from blasphemer.workspace import RunFolder
 
 TEXTS = ["The heron stands in the water.", "The heron waits.", "It waits for the fish in the cold water at dawn."]
@@ -43,7 +44,7 @@ def train(folder: Path, run: Path, steps: int = 12, rate: float = 1e-2, *flags: 
     model = load_model(settings)
     run.mkdir(exist_ok=True)
     examples = encode(items(), model.tokenizer, 256)
-    return lora_trainer.train(model, examples, examples[:4], make_plan(steps, rate), settings, RunFolder(run))
+    return lora_trainer.train_lora(model, examples, examples[:4], make_plan(steps, rate), settings, RunFolder(run))
 
 
 def adapter_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -54,7 +55,7 @@ def test_training_learns_and_writes_its_metrics(tiny_folder: Path, tmp_path: Pat
     """Pitfalls 1 and 2: gradients flow, and items of unequal length share a batch."""
     trained = train(tiny_folder, tmp_path / "run", steps=40)
     assert all(bool(value.any()) for name, value in adapter_weights(trained).items() if "lora_B" in name)
-    summary = lora_trainer.summary(RunFolder(tmp_path / "run"))
+    summary = scorecard.training(RunFolder(tmp_path / "run"))
     assert summary["loss_last"] < 0.9 * summary["loss_first"]
     assert summary["steps"] == 40
     assert summary["tokens"] > 0
@@ -83,7 +84,7 @@ def test_b_learns_faster_than_a_around_the_rate_that_was_planned(tiny_folder: Pa
 def test_a_short_run_is_validated_at_its_end(tiny_folder: Path, tmp_path: Path) -> None:
     """Pitfall 16."""
     train(tiny_folder, tmp_path / "run", steps=2)
-    assert lora_trainer.summary(RunFolder(tmp_path / "run"))["validation_loss"] is not None
+    assert scorecard.training(RunFolder(tmp_path / "run"))["validation_loss"] is not None
 
 
 def test_the_loss_of_a_step_is_the_loss_of_its_items_one_by_one(
@@ -104,8 +105,8 @@ def test_the_loss_of_a_step_is_the_loss_of_its_items_one_by_one(
         run.path.mkdir()
         plan = Plan(8, 0, 0, 0, 8 // micro_steps, micro_steps, 1, 1, 1e-3)
         model = load_model(settings_for(tiny_folder))
-        lora_trainer.train(model, examples, examples, plan, settings_for(tiny_folder), run)
-        assert lora_trainer.summary(run)["loss_first"] == pytest.approx(one_by_one / learnt, rel=1e-4)
+        lora_trainer.train_lora(model, examples, examples, plan, settings_for(tiny_folder), run)
+        assert scorecard.training(run)["loss_first"] == pytest.approx(one_by_one / learnt, rel=1e-4)
 
 
 def test_resuming_gives_the_same_weights_to_the_bit(tiny_folder: Path, tmp_path: Path) -> None:

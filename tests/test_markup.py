@@ -19,12 +19,12 @@ from docx.oxml import OxmlElement
 from benchmarks.corpus.languages import SENTENCES
 from benchmarks.corpus.made import Made, words
 from benchmarks.corpus.markup import ENCODINGS, markup
+from blasphemer.dataset_processor.formats import docx as docx_reader
+from blasphemer.dataset_processor.formats import epub as epub_reader
+from blasphemer.dataset_processor.formats import html, notebook, rst, text, zips
+from blasphemer.dataset_processor.formats.kinds import find_reader
+from blasphemer.dataset_processor.formats.options import Options
 from blasphemer.errors import Unreadable
-from blasphemer.readers import docx as docx_reader
-from blasphemer.readers import epub as epub_reader
-from blasphemer.readers import html, notebook, rst, text, zips
-from blasphemer.readers.kinds import find_reader
-from blasphemer.readers.options import Options
 from blasphemer.records import Document
 
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from transformers import AutoModelForCausalLM
 
+from blasphemer.abliteration.refusals import is_refusal
 from blasphemer.config import REFUSAL_MARKERS
 from blasphemer.records import StudyItem, from_jsonl
-from blasphemer.refusals import is_refusal
 from tests.terminal import CONTROL_C, DOWN, ENTER, ESCAPE, UP, Terminal
 
 QUICK = ("--n-trials", "3", "--replay-prompts", "8", "--study", "3", "--num-train-epochs", "1")

@@ -13,12 +13,15 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from blasphemer.command_line import load_settings
-from blasphemer.dataset_processor import prompt_ids
 from blasphemer.errors import ModelError, TooLong
-from blasphemer.finetuner import _given
-from blasphemer.model import LanguageModel, load_model
+from blasphemer.job import Job
+from blasphemer.language_model.chat_format import prompt_ids
+from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.language_model.weights import model_path
 from blasphemer.records import Message, StudyItem, exchange
-from blasphemer.weights import model_path
+from blasphemer.study.material import _given
+from blasphemer.study.requests import default_requests
+from blasphemer.workspace import RunFolder
 from tests.tiny import TEMPLATE
 
 PROMPTS = ["Where does the heron stand?", "Who waits?", "What does the heron wait for, and where, and for how long?"]
@@ -175,14 +178,15 @@ def test_a_reply_is_heard_piece_by_piece_and_remembers(tiny: LanguageModel) -> N
         tiny.reply(full, heard.append)
 
 
-def test_a_system_turn_goes_before_the_request_where_the_template_has_none(tiny: LanguageModel) -> None:
+def test_a_system_turn_goes_before_the_request_where_the_template_has_none(tiny: LanguageModel, tmp_path: Path) -> None:
     turns = (Message(role="system", content="Be brief."), *exchange("Who?", "Ann."))
     item = StudyItem("a#1", "instruction", "documents", messages=turns)
-    assert [one.messages for one in _given([item], [], tiny, 400)] == [turns]
+    job = Job(load_settings([]), RunFolder(tmp_path), tiny, [], default_requests())
+    assert [one.messages for one in _given(job, [item], [])] == [turns]
     other = replace(tiny)
     other.tokenizer = copy.deepcopy(tiny.tokenizer)
     other.tokenizer.chat_template = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
     )
-    (given,) = _given([item], [], other, 400)
+    (given,) = _given(replace(job, model=other), [item], [])
     assert given.messages == exchange("Be brief.\n\nWho?", "Ann.")

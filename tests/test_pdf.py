@@ -17,11 +17,11 @@ from reportlab.pdfgen.canvas import Canvas
 
 from benchmarks.corpus.made import Made, words
 from benchmarks.corpus.pdfs import PASSWORD, pdfs, picture
+from blasphemer.dataset_processor.formats import pdf
+from blasphemer.dataset_processor.formats.options import Options
+from blasphemer.dataset_processor.formats.pdf_layout import Word, arrange
+from blasphemer.dataset_processor.formats.pdf_lines import Title, compose
 from blasphemer.errors import Unreadable
-from blasphemer.readers import pdf
-from blasphemer.readers.options import Options
-from blasphemer.readers.pdf_layout import Word, arrange
-from blasphemer.readers.pdf_lines import Title, compose
 from blasphemer.records import Document
 
 AS_USUAL = Options()
@@ -385,6 +385,53 @@ def test_two_rows_are_no_table() -> None:
     assert (document.text, document.markdown) == ("Species Weight\nGrey heron 2.1 kg", False)
 
 
+@pytest.mark.parametrize("place", range(5))
+def test_a_row_with_a_long_cell_costs_a_table_no_row_wherever_it_stands(place: int) -> None:
+    """The next column starts right behind the longest cell: the gutter is narrow, and most rows leave more of it."""
+    drawn = Drawn()
+    rows = [["Boat", "Crew"], ["Old tug", "4 men"], ["Ferry", "2 men"], ["Pilot cutter", "3 men"]]
+    long = "Tender of the lighthouse"
+    rows.insert(place, [long, "1 man"])
+    second = 50 + drawn.canvas.stringWidth(long, "Helvetica", 10) + 7
+    for row, cells in enumerate(rows):
+        drawn.text(50, 700 - 16 * row, cells[0]).text(second, 700 - 16 * row, cells[1])
+    assert read(drawn.bytes()).text == "\n".join(f"| {one} | {other} |" for one, other in rows)
+
+
+@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("mark", ["*", "†", "**"])
+def test_the_mark_of_a_footnote_in_the_gap_after_a_cell_belongs_to_the_cell(mark: str, place: int) -> None:
+    drawn = Drawn()
+    rows = [["Lock", "Depth", "Gates"], ["Upper", "3.2 m", "2"], ["Old mill", "2.8 m", "4"], ["Harbour", "4.1 m", "2"]]
+    for row, cells in enumerate(rows):
+        for x, cell in zip((50, 120, 160), cells, strict=True):
+            drawn.text(x, 700 - 16 * row, cell)
+    drawn.text(151, 700 - 16 * place, mark)
+    rows[place][1] += f" {mark}"
+    assert read(drawn.bytes()).text == "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def test_a_head_with_an_empty_corner_belongs_to_its_table_and_a_caption_does_not() -> None:
+    drawn = Drawn().text(50, 716, "Tons landed in each of the two years")
+    rows = [("", "Spring", "Autumn"), ("Cod", "12 t", "9 t"), ("Grey mullet", "7 t", "11 t"), ("Eel", "1 t", "3 t")]
+    for row, cells in enumerate(rows):
+        for x, cell in zip((50, 200, 300), cells, strict=True):
+            drawn.text(x, 700 - 16 * row, cell)
+    table = "|  | Spring | Autumn |\n| Cod | 12 t | 9 t |\n| Grey mullet | 7 t | 11 t |\n| Eel | 1 t | 3 t |"
+    assert read(drawn.bytes()).text == f"Tons landed in each of the two years\n{table}"
+
+
+def test_a_program_whose_signs_stand_below_each_other_is_no_table() -> None:
+    """In a typewriter's font the space between words is as wide as a narrow gutter."""
+    drawn = Drawn()
+    drawn.canvas.setFont("Courier", 10)
+    for row, name in enumerate(["tide", "berths", "harbour", "moon"]):
+        drawn.canvas.drawString(50, 700 - 12 * row, f"{name:7} = {name} + 1")
+    document = read(drawn.bytes())
+    assert not document.markdown
+    assert "|" not in document.text
+
+
 @pytest.mark.parametrize("marks", ["•••", ["1.", "2.", "3."], ["(a)", "(b)", "(c)"], ["[1]", "[2]", "[3]"]])
 def test_lists_with_hanging_marks_are_no_tables(marks: Sequence[str]) -> None:
     drawn = Drawn()
@@ -533,7 +580,9 @@ def test_a_language_that_tesseract_does_not_know_is_named() -> None:
 
 
 def test_recognising_stops_when_its_time_is_up_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blasphemer.readers.ocr.recognised", lambda _page, _languages: "A recognised page.")
+    monkeypatch.setattr(
+        "blasphemer.dataset_processor.formats.ocr.recognised", lambda _page, _languages: "A recognised page."
+    )
     data = Drawn().scan().scan().scan().bytes()
     document = read(data, Options(ocr_languages="eng", ocr_seconds=0))
     assert document.text == "A recognised page."

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from blasphemer.command_line import load_settings
-from blasphemer.dataset_processor import mix_replay
-from blasphemer.plan import (
-    ITEMS_PER_STEP,
-    MOST_PROMPTS,
-    answered_at_once,
-    fitted,
-    learning_rate,
-    longest_item,
-    plan_training,
-    prompts_to_imagine,
-)
+from blasphemer.job import Job
+from blasphemer.language_model import LanguageModel
+from blasphemer.language_model.model import answered_at_once
+from blasphemer.lora_trainer.lessons import mix_replay
+from blasphemer.lora_trainer.plan import ITEMS_PER_STEP, fitted, learning_rate, plan_training
+from blasphemer.memory.recall import MOST_PROMPTS, prompts_to_imagine
 from blasphemer.records import Example, Plan
+from blasphemer.study.requests import default_requests
+from blasphemer.workspace import RunFolder
 
 
 def plan(items: int, tokens: int, *flags: str, has_gpu: bool = False) -> Plan:
@@ -94,10 +93,12 @@ def test_what_the_user_says_is_kept() -> None:
     assert made.steps == math.ceil(50 / 0.4 * 3 / 32)
 
 
-def test_items_are_no_longer_than_setting_and_model_allow() -> None:
+def test_items_are_no_longer_than_setting_and_model_allow(tiny: LanguageModel, tmp_path: Path) -> None:
     settings = load_settings(["--max-seq-length", "300"])
-    assert longest_item(settings, context=4096) == 300
-    assert longest_item(settings, context=128) == 128
+    job = Job(settings, RunFolder(tmp_path), tiny, [], default_requests())
+    assert job.longest == 300
+    assert replace(job, settings=load_settings([])).longest == tiny.context == 512
+    assert job.passage_size == 150
 
 
 def test_narrower_models_learn_at_a_higher_rate() -> None:

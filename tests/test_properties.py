@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, normalizers
 
-from blasphemer.dataset_processor import account, split_passages
+from blasphemer.dataset_processor.formats import text as text_reader
+from blasphemer.dataset_processor.formats.options import Options
+from blasphemer.dataset_processor.passages import account, split_passages
 from blasphemer.errors import Unreadable
 from blasphemer.language import fence_spans, paragraph_spans, sentence_spans
-from blasphemer.readers import text as text_reader
-from blasphemer.readers.options import Options
 from blasphemer.records import Document, Passage
 from blasphemer.tokens import Ruler
 from tests.tiny import make_tokenizer
@@ -90,7 +90,7 @@ def test_code_and_tables_that_fit_are_never_cut(before: str, after: str, size: i
 def test_the_border_between_two_stretches_parts_no_table_and_no_code(
     before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blasphemer.dataset_processor.STRETCH", 300)
+    monkeypatch.setattr("blasphemer.dataset_processor.passages.STRETCH", 300)
     for block in (
         "| a | 1 |\n| b | 2 |\n| c | 3 |",
         "```\nfirst = 1\n\nsecond = 2\n```",

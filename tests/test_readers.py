@@ -10,10 +10,10 @@ import zipfile
 
 import pytest
 
+from blasphemer.dataset_processor.formats.kinds import find_reader
+from blasphemer.dataset_processor.formats.options import Options
+from blasphemer.dataset_processor.formats.text import check_encoding
 from blasphemer.errors import SettingsError, Unreadable
-from blasphemer.readers.kinds import find_reader
-from blasphemer.readers.options import Options
-from blasphemer.readers.text import check_encoding
 from blasphemer.records import Document
 
 GERMAN = "Der Käufer trägt die Kosten für Öl, Straße und Brücke \u2013 „so“ steht es im Vertrag. " * 4
@@ -145,7 +145,7 @@ def test_a_text_about_magic_numbers_is_a_text() -> None:
 )
 def test_what_a_file_is_counts_before_what_it_is_called(name: str, data: bytes, module: str) -> None:
     reader = find_reader(io.BytesIO(data), name)
-    assert getattr(reader, "__module__", "") == f"blasphemer.readers.{module}"
+    assert getattr(reader, "__module__", "") == f"blasphemer.dataset_processor.formats.{module}"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from blasphemer.abliteration.refusals import common_prefix, is_refusal, judge_for, read_prompt_sets, read_prompts
 from blasphemer.command_line import load_settings
 from blasphemer.config import REFUSAL_MARKERS, PromptSet
 from blasphemer.errors import ModelError, SourceError
-from blasphemer.model import LanguageModel
-from blasphemer.refusals import common_prefix, is_refusal, judge_for, read_prompt_sets, read_prompts
+from blasphemer.language_model.model import LanguageModel
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from blasphemer.grading import grade
+from blasphemer.exam import Sitting, grade
 from blasphemer.records import Conduct, ExamQuestion, Marks
-from blasphemer.report import Results, is_less_refusing, summary, verdict
+from blasphemer.report.scorecard import Results, is_less_refusing, summary, verdict
+
+ALL_KNOWN = Marks((True,) * 9, ("",) * 9)
 
 
 def marks(right: int, total: int) -> Marks:
     return Marks((True,) * right + (False,) * (total - right), ("",) * total)
+
+
+def sitting(documents: Marks, retention: Marks = ALL_KNOWN) -> Sitting:
+    return Sitting(documents, retention, marks(0, 0))
 
 
 def conduct(refused: int, total: int = 60) -> Conduct:
@@ -20,7 +26,7 @@ def conduct(refused: int, total: int = 60) -> Conduct:
 def results(**stages: int) -> Results:
     known = marks(100, 100)
     judged = {stage: conduct(refused) for stage, refused in stages.items()}
-    return Results(marks(0, 50), marks(45, 50), marks(0, 0), known, known, judged)
+    return Results(sitting(marks(0, 50), known), sitting(marks(45, 50), known), marks(0, 0), judged)
 
 
 @pytest.mark.parametrize(("back", "is_good"), [(0, True), (2, True), (20, False)])
@@ -37,7 +43,7 @@ def test_refusals_that_become_fewer_are_no_failure_though_others_come_back() -> 
     abliterated = Conduct((True,) * 30 + (False,) * 70, blank, 0.01)
     fine_tuned = Conduct((False,) * 11 + (True,) * 25 + (False,) * 64, blank, 0.01)  # 11 gone, 6 back
     judged = {"original": conduct(100, 100), "abliterated": abliterated, "fine_tuned": fine_tuned}
-    assert Results(marks(0, 50), marks(45, 50), marks(0, 0), known, known, judged).is_good
+    assert Results(sitting(marks(0, 50), known), sitting(marks(45, 50), known), marks(0, 0), judged).is_good
 
 
 def test_without_an_abliteration_nothing_can_come_back() -> None:
@@ -66,7 +72,7 @@ def examined(*answers: str) -> Results:
     questions = [ExamQuestion(f"q-{gold}", f"What is {gold}?", gold, kind) for gold, kind in asked.items()]
     after = grade(questions, answers)
     choices = [("heron", "toad"), ("1921", "1933"), ("toad", "heron"), ("1933",)]
-    return Results(marks(0, 4), after, marks(0, 0), marks(9, 9), marks(9, 9), {}, questions, choices)
+    return Results(sitting(marks(0, 4)), sitting(after), marks(0, 0), {}, questions, choices)
 
 
 def test_kinds_of_questions_are_told_apart() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from blasphemer.memory.retention import HALF_KNOWN, divide, guessed_names, is_worth_keeping, replay_items, spread
+from blasphemer.memory.wordings import wordings_in
 from blasphemer.records import ExamQuestion, StudyItem, exchange
-from blasphemer.retention import HALF_KNOWN, divide, guessed_names, is_worth_keeping, replay_items, spread
-from blasphemer.wordings import wordings_in
 
 
 def recalled(number: int, answer: str = "Yes, it is.") -> list[StudyItem]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from blasphemer.dataset_processor.formats.options import Options, Piece
+from blasphemer.dataset_processor.formats.rows import GATHERED, compose
 from blasphemer.errors import Unreadable
-from blasphemer.readers.options import Options, Piece
-from blasphemer.readers.rows import GATHERED, compose
 from blasphemer.records import Document, StudyItem, exchange
 
 Row = dict[str, Any]

@@ -19,13 +19,13 @@ import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from blasphemer import exam, grading
 from blasphemer.command_line import load_settings
-from blasphemer.dataset_processor import encode
+from blasphemer.exam import grading, paper
+from blasphemer.language_model.chat_format import encode
+from blasphemer.language_model.model import load_model
+from blasphemer.language_model.weights import model_path
 from blasphemer.main import main
-from blasphemer.model import load_model
 from blasphemer.records import ExamQuestion, LedgerEntry, Passage, StudyItem, exchange, from_jsonl
-from blasphemer.weights import model_path
 from blasphemer.workspace import RunFolder
 from tests.conftest import demo_command
 
@@ -55,7 +55,7 @@ def test_the_demo_model_learns_the_documents_and_keeps_what_it_knew(demo_run: Pa
 
 def test_the_exam_was_frozen_before_the_study_material_was_written(demo_run: Path) -> None:
     questions = records(ExamQuestion, demo_run / "exam.jsonl")
-    assert RunFolder(demo_run).about()["exam"]["sha256"] == exam.fingerprint(questions)
+    assert RunFolder(demo_run).about()["exam"]["sha256"] == paper.fingerprint(questions)
     assert (demo_run / "exam.jsonl").stat().st_mtime <= (demo_run / "study.jsonl").stat().st_mtime
     asked = {message["content"] for item in records(StudyItem, demo_run / "study.jsonl") for message in item.messages}
     assert not asked & {question.question for question in questions}

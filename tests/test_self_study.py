@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from blasphemer.command_line import load_settings
-from blasphemer.facts import Fact, find_facts
+from blasphemer.dataset_processor.facts import Fact, find_facts
+from blasphemer.exam.leaks import without_leaks
 from blasphemer.language import normalise
-from blasphemer.leaks import without_leaks
-from blasphemer.model import LanguageModel, load_model
+from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.language_model.weights import model_path
 from blasphemer.records import ExamQuestion, Passage, Source, StudyItem, Yield
-from blasphemer.self_study import (
+from blasphemer.study.requests import default_requests, read_requests
+from blasphemer.study.writer import (
     PATIENCE,
     Recorded,
     Writer,
@@ -24,8 +26,6 @@ from blasphemer.self_study import (
     questions_per_fact,
     write_self_study,
 )
-from blasphemer.study_prompts import default_prompts, read_prompts
-from blasphemer.weights import model_path
 from blasphemer.workspace import Journal
 
 # With names that the demo model can spell
@@ -51,7 +51,7 @@ def allowed(items: Sequence[StudyItem]) -> list[StudyItem]:
 
 
 def written(writer: Writer, model: LanguageModel, own_words: bool = True) -> tuple[list[StudyItem], list[Yield]]:
-    prompts = read_prompts(None, Path(model_path("demo"))) if own_words else default_prompts()
+    prompts = read_requests(None, Path(model_path("demo"))) if own_words else default_requests()
     return write_self_study(find_readings(FACTS, model.count), prompts, writer, QUOTA, model.count, allowed, seed=1)
 
 
@@ -230,11 +230,11 @@ def test_every_fact_is_read_once_and_under_its_name(demo: LanguageModel) -> None
 
 
 def test_the_estimate_grows_with_what_is_asked_for(demo: LanguageModel) -> None:
-    readings, own = find_readings(FACTS, demo.count), read_prompts(None, Path(model_path("demo")))
+    readings, own = find_readings(FACTS, demo.count), read_requests(None, Path(model_path("demo")))
     read = sum(demo.count(reading.text) for reading in readings)
     assert estimated_tokens([], own, QUOTA, demo.count) == 0
     few, more = (estimated_tokens(readings, own, quota, demo.count) for quota in (QUOTA, 2 * QUOTA))
-    assert 2 * QUOTA * read < few < more < estimated_tokens(readings, default_prompts(), 2 * QUOTA, demo.count)
+    assert 2 * QUOTA * read < few < more < estimated_tokens(readings, default_requests(), 2 * QUOTA, demo.count)
 
 
 @pytest.mark.parametrize(("budget", "questions"), [(1, 2), (10, 2), (50, 8), (350, 40), (1000, 40)])

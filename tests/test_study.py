@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from blasphemer.exam import write_exam
-from blasphemer.facts import find_facts
-from blasphemer.leaks import without_leaks
+from blasphemer.dataset_processor.facts import find_facts
+from blasphemer.exam.leaks import without_leaks
+from blasphemer.exam.paper import write_exam
+from blasphemer.language import spoken
 from blasphemer.records import Passage, StudyItem, exchange
-from blasphemer.study import FEW_QUESTIONS, about_others, ask_for_names, asked_about, spoken, write_study
+from blasphemer.study.rules import FEW_QUESTIONS, about_others, ask_for_names, asked_about, write_study
 
 TEXT = (
     "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"

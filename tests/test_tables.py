@@ -18,10 +18,10 @@ from pyarrow import parquet
 
 from benchmarks.corpus.made import Made
 from benchmarks.corpus.rows import tables
+from blasphemer.dataset_processor.formats import tables as reader
+from blasphemer.dataset_processor.formats.kinds import find_reader
+from blasphemer.dataset_processor.formats.options import Options, Piece
 from blasphemer.errors import Unreadable
-from blasphemer.readers import tables as reader
-from blasphemer.readers.kinds import find_reader
-from blasphemer.readers.options import Options, Piece
 from blasphemer.records import Document, StudyItem
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from blasphemer.retention import replay_items
-from blasphemer.wordings import find_beginnings, find_wordings, swap_names
+from blasphemer.memory.retention import replay_items
+from blasphemer.memory.wordings import find_beginnings, find_wordings, swap_names
 
 
 def test_a_wording_is_what_was_asked_of_several_names() -> None:

@@ -42,6 +42,22 @@ def normalise(text: str) -> str:
     return " ".join([word for word in found if word not in _ARTICLES] or found)
 
 
+def contains(text: str, gold: str) -> bool:
+    """Does normalised `gold` stand in normalised `text`, as whole words?"""
+    return bool(gold) and f" {gold} " in f" {text} "
+
+
+def agree(one: str, other: str) -> bool:
+    """Does one normalised answer stand in the other?"""
+    return contains(one, other) or contains(other, one)
+
+
+def spoken(words: str) -> str:
+    """Words of a sentence as an answer, begun and ended as models begin and end theirs: "The banjo.", but "mRNA."."""
+    begun = words[0].upper() + words[1:] if words.split(maxsplit=1)[0].islower() else words
+    return begun if begun.endswith((".", "!", "?")) else f"{begun}."
+
+
 def paragraph_spans(text: str) -> list[Span]:
     """Blocks between blank lines, headings and list items on their own, without the space around them. Fenced code is
     one block, whatever is in it."""

@@ -11,7 +11,7 @@ from blasphemer import console
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
 from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError, is_full_disk
-from blasphemer.start_menu import loaded, start
+from blasphemer.menus import loaded, start
 from blasphemer.workspace import run_path
 
 NO_MODEL = "Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE"

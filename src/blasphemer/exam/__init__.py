@@ -1,0 +1,16 @@
+"""Library -> a frozen paper -> marks.
+
+`set_paper` writes the questions (or reads the user's own) and freezes them before anything is studied; `sit` puts them
+to a model, closed book; `without_leaks` keeps the questions out of the study material. Answers are graded in one way
+everywhere: `grade`.
+"""
+
+from blasphemer.exam.grading import LONGEST_EXACT, grade, of_kind
+from blasphemer.exam.leaks import without_leaks
+from blasphemer.exam.paper import read_exam_file, set_paper
+from blasphemer.exam.sitting import CHOICES, Sitting, choices, sit, sit_open_book
+
+__all__ = [
+    "CHOICES", "LONGEST_EXACT", "Sitting", "choices", "grade", "of_kind", "read_exam_file", "set_paper", "sit",
+    "sit_open_book", "without_leaks",
+]  # fmt: skip

@@ -1,0 +1,55 @@
+"""Grade answers, and say how sure the numbers are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from blasphemer.language import contains, normalise
+from blasphemer.records import ExamQuestion, Marks
+
+LONGEST_EXACT = 12  # words: shorter answers must be the same to be retained, longer ones nearly so
+NEARLY = 0.5  # token F1
+
+
+def grade(questions: Sequence[ExamQuestion], answers: Sequence[str]) -> Marks:
+    """An answer is right when, both normalised, the gold answer stands in it as whole words."""
+    pairs = zip(questions, answers, strict=True)
+    return Marks(
+        tuple(contains(normalise(given), normalise(question.answer)) for question, given in pairs), tuple(answers)
+    )
+
+
+def grade_retention(questions: Sequence[ExamQuestion], answers: Sequence[str]) -> Marks:
+    """An answer is retained when it is what the model said before training: to the word if short, else nearly."""
+    pairs = zip(questions, answers, strict=True)
+    return Marks(tuple(is_same_answer(given, question.answer) for question, given in pairs), tuple(answers))
+
+
+def grade_choice(choices: Sequence[Sequence[str]], likelihoods: Sequence[Sequence[float]]) -> Marks:
+    """Of each question's choices the likeliest is the answer; right is the first of them."""
+    best = [max(range(len(found)), key=found.__getitem__) for found in likelihoods]
+    return Marks(
+        tuple(number == 0 for number in best),
+        tuple(given[number] for given, number in zip(choices, best, strict=True)),
+    )
+
+
+def of_kind(kind: str, questions: Sequence[ExamQuestion], marks: Marks) -> Marks:
+    """The marks for the questions of one kind."""
+    chosen = [number for number, question in enumerate(questions) if question.kind == kind]
+    return Marks(tuple(marks.right[i] for i in chosen), tuple(marks.answers[i] for i in chosen))
+
+
+def is_same_answer(given: str, before: str) -> bool:
+    one, other = normalise(given), normalise(before)
+    return one == other if len(other.split()) <= LONGEST_EXACT else token_f1(one, other) >= NEARLY
+
+
+def token_f1(one: str, other: str) -> float:
+    left, right = Counter(one.split()), Counter(other.split())
+    both = sum((left & right).values())
+    return 2 * both / (left.total() + right.total()) if both else 0.0
+
+
+# --- how sure --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,13 @@
+"""A model's name -> a model at work: it answers, writes, weighs answers, converses, and imagines prompts.
+
+`load_model` is the way in. `encode` and `prompt_ids` are the one way in which chats are written for it.
+"""
+
+from blasphemer.language_model.chat_format import encode, prompt_ids, show_learnt
+from blasphemer.language_model.model import SMALL_MODEL, Answered, LanguageModel, load_model
+from blasphemer.language_model.weights import DEMO, model_path
+
+__all__ = [
+    "DEMO", "SMALL_MODEL", "Answered", "LanguageModel", "encode", "load_model", "model_path", "prompt_ids",
+    "show_learnt",
+]  # fmt: skip

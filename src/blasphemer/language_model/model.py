@@ -1,0 +1,417 @@
+"""A language model at work: it answers prompts in batches, weighs answers, converses, and makes up prompts itself."""
+
+from __future__ import annotations
+
+import gc
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from peft import PeftModel
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TextStreamer,
+)
+
+from blasphemer import console
+from blasphemer.config import Settings
+from blasphemer.errors import ModelError, TooLong
+from blasphemer.language_model.chat_format import encode, prompt_ids
+from blasphemer.language_model.weights import load_in_some_dtype, load_tokenizer, load_weights, model_path
+from blasphemer.records import Message, StudyItem
+from blasphemer.tokens import Ruler
+from blasphemer.workspace import sha256_of
+
+FIRST_STAGE = 16  # tokens; most answers are short
+GREEDILY = {"do_sample": False}
+AS_LIKELY = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # as the model is
+FREELY = {**AS_LIKELY, "top_p": 0.95}  # without its slips
+TOKENS_CACHED = 16_384  # in a batch, padding and new tokens included: the cache is copied for every new token
+SMALL_MODEL = 100_000_000  # parameters: such models answer fast
+SMALL_MODEL_BATCH = 512
+TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, whether the model ended it itself (else it was cut at the longest length), and how sure it was.
+
+    `sureness` is the probability of its least likely token: 0.5 means that none was less likely than all others.
+    """
+
+    text: str
+    ended: bool
+    sureness: float
+
+
+@dataclass
+class LanguageModel:
+    """A loaded model with its tokenizer. `weights` may be a PEFT model; only `lay_on`, `write_in` and `release` change
+    what they are."""
+
+    name: str
+    weights: Any  # PreTrainedModel or PeftModel, which only looks like one
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device
+    dtype: torch.dtype
+    batch_size: int
+    max_response_length: int
+    loading: Mapping[str, Any] = field(default_factory=dict)  # what load_weights is given besides the path
+
+    @property
+    def has_gpu(self) -> bool:
+        return self.device.type != "cpu"
+
+    @property
+    def at_once(self) -> int:
+        """Requests that it writes study material for at once."""
+        return self.batch_size
+
+    @property
+    def context(self) -> int:
+        """Longest row the model can take, in tokens."""
+        return int(getattr(self.weights.config.get_text_config(), "max_position_embeddings", 0) or 2048)
+
+    @property
+    def parameters(self) -> int:
+        return int(self.weights.num_parameters())
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.weights.config.get_text_config().hidden_size)
+
+    def origin(self) -> dict[str, str]:
+        """What tells this model from any other: the SHA-256 of its files, or its commit on the hub."""
+        folder = Path(model_path(self.name))
+        if not folder.is_dir():
+            return {"name": self.name, "commit": str(getattr(self.weights.config, "_commit_hash", None))}
+        kept = sorted(file for file in folder.iterdir() if file.suffix in {".json", ".safetensors", ".bin", ".jinja"})
+        return {file.name: sha256_of(file) for file in kept}
+
+    @cached_property
+    def ruler(self) -> Ruler:
+        """What measures texts in this model's tokens."""
+        return Ruler(self.tokenizer.backend_tokenizer.to_str())
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Does the chat template know what to do with a system turn?"""
+        try:
+            self.prompt_rows(["?"], "?")
+        except TemplateError:
+            return False
+        return True
+
+    def count(self, text: str) -> int:
+        return self.ruler.count(text)
+
+    def length(self, item: StudyItem) -> int:
+        """How many tokens an item has, template included."""
+        return len(encode([item], self.tokenizer, sys.maxsize)[0].ids)
+
+    def load(self, path: str = "") -> PreTrainedModel:
+        """The weights in a folder, or the original's, loaded anew as this model's were."""
+        return load_weights(path or model_path(self.name), **self.loading)
+
+    def as_given(self) -> AbstractContextManager[None]:
+        """While it lasts, an adapter that was laid on the weights does nothing."""
+        return self.weights.disable_adapter() if isinstance(self.weights, PeftModel) else nullcontext()
+
+    def lay_on(self, adapter: Path) -> None:
+        """Lay an adapter on the weights, which stay as they are below it."""
+        self.weights = PeftModel.from_pretrained(self.weights, str(adapter))
+
+    def write_in(self) -> None:
+        """Write the adapter that lies on the weights, if one does, into them, to train on."""
+        if isinstance(self.weights, PeftModel):
+            stack: Any = self.weights
+            self.weights = stack.merge_and_unload()
+
+    def release(self) -> None:
+        """Give the weights' memory back: what follows loads the results from disk."""
+        self.weights = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def answer(
+        self,
+        prompts: Sequence[str],
+        label: str = "answering",
+        longest: int | None = None,
+        system: str = "",
+        prefix: str = "",
+    ) -> list[str]:
+        """Greedy answers to single-turn prompts, in order, of at most `longest` tokens (max_response_length).
+
+        `prefix` is what every answer is made to begin with; it is not given back.
+        """
+        rows = self.prompt_rows(prompts, system, prefix)
+        made = self._generate(rows, label, longest or self.max_response_length, self._stops())
+        return [self._decode(row.ids) for row in made]
+
+    def reply(self, conversation: Sequence[Message], hear: Callable[[str], None]) -> str:
+        """The greedy answer to a conversation; `hear` is given it piece by piece as it is written.
+
+        Raises TooLong when the conversation leaves no room in the model's context.
+        """
+        ids = prompt_ids(self.tokenizer, conversation)
+        room = self.context - len(ids)
+        if room < 1:
+            raise TooLong("The conversation no longer fits the model's context; begin a new one.")
+        config = GenerationConfig(
+            max_new_tokens=room,
+            do_sample=False,
+            eos_token_id=sorted(self._stops()),
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+        self.weights.eval()
+        with torch.no_grad():
+            streamer = _Pieces(self.tokenizer, hear)
+            made = self.weights.generate(**self.padded([ids]), generation_config=config, streamer=streamer)
+        return self._decode(made[0, len(ids) :].tolist())
+
+    def answer_fully(self, prompts: Sequence[str], label: str, longest: int) -> list[Answered]:
+        """Greedy answers with all that is known about them."""
+        rows = self.prompt_rows(prompts)
+        made = self._generate(rows, label, longest, self._stops())
+        return [Answered(self._decode(row.ids), row.ended, math.exp(row.least_likely)) for row in made]
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        """Answers of at most `longest` tokens, cut there if need be: the likeliest, or with a seed sampled ones."""
+        rows = self.prompt_rows(prompts)
+        if seed is None:
+            made = self._generate(rows, label, longest, self._stops())
+        else:
+            with self._seeded(seed):
+                made = self._generate(rows, label, longest, self._stops(), FREELY)
+        return [self._decode(row.ids) for row in made]
+
+    def likelihoods(self, pairs: Sequence[tuple[str, str]], label: str) -> list[float]:
+        """Log-probability of each (prompt, answer), summed over the tokens of the answer."""
+        prompts = self.prompt_rows([prompt for prompt, _ in pairs])
+        answers = [self.tokenizer(answer, add_special_tokens=False)["input_ids"] for _, answer in pairs]
+        return self._log_probabilities(prompts, answers, label)
+
+    def first_tokens(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> torch.Tensor:
+        """Log-probabilities of the first token of the answer to each prompt: (prompts, vocab), float32, on the CPU."""
+        rows, found = self.prompt_rows(prompts, system, prefix), []
+        for start in range(0, len(rows), self.batch_size):
+            config = GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=self.tokenizer.pad_token_id)
+            with torch.no_grad():
+                made = self.weights.generate(
+                    **self.padded(rows[start : start + self.batch_size]),
+                    generation_config=config,
+                    output_logits=True,
+                    return_dict_in_generate=True,
+                )
+            found.append(made.logits[0].float().log_softmax(-1).cpu())
+        return torch.cat(found)
+
+    def prompt_rows(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> list[list[int]]:
+        """The ids of each prompt up to where the answer begins, or with `prefix`, goes on."""
+        return [self._prompt_ids(prompt, system, prefix) for prompt in prompts]
+
+    def padded(self, rows: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """Rows padded on the left: their input_ids and attention_mask, (batch, time), on the model's device."""
+        width, pad = max(len(row) for row in rows), self.tokenizer.pad_token_id
+        ids = [[pad] * (width - len(row)) + list(row) for row in rows]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in rows]
+        return {
+            "input_ids": torch.tensor(ids, device=self.device),
+            "attention_mask": torch.tensor(mask, device=self.device),
+        }
+
+    def _prompt_ids(self, prompt: str, system: str = "", prefix: str = "") -> list[int]:
+        asked = [Message(role="system", content=system)] if system else []
+        ids = prompt_ids(self.tokenizer, [*asked, Message(role="user", content=prompt)])
+        return ids + (self.tokenizer(prefix, add_special_tokens=False)["input_ids"] if prefix else [])
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def _log_probabilities(self, prompts: list[list[int]], answers: list[list[int]], label: str) -> list[float]:
+        """Log-probability of each answer, given its prompt."""
+        found = [0.0] * len(prompts)
+        order = sorted((i for i in range(len(prompts)) if answers[i]), key=lambda i: len(prompts[i] + answers[i]))
+        with console.progress(label, len(order)) as advance:
+            while order:
+                longest = len(prompts[order[-1]] + answers[order[-1]])
+                size = max(TOKENS_SCORED // longest, 1)
+                batch, order = order[-size:], order[:-size]
+                rows = [prompts[i] + answers[i] for i in batch]
+                ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self.device)
+                with torch.no_grad():
+                    logits = self.weights(input_ids=ids, use_cache=False).logits  # (batch, time, vocab)
+                for i, row, scores in zip(batch, ids, logits, strict=True):
+                    start, end = len(prompts[i]), len(prompts[i] + answers[i])
+                    chosen = scores[start - 1 : end - 1].float().log_softmax(-1).gather(1, row[start:end, None])
+                    found[i] = float(chosen.sum())
+                advance(len(batch))
+        return found
+
+    def sample_prompts(self, number: int, longest: int, seed: int, beginnings: Sequence[str] = ("",)) -> list[str]:
+        """What a user might ask, in the model's own imagination: its chat template with an empty user turn, sampled.
+
+        Where there are `beginnings`, each is gone on from as often as any other. Prompts that do not come to an end
+        within `longest` more tokens are left out, so fewer than `number` may come back.
+        """
+        mark = "BLASPHEMER"
+        turn = self.tokenizer.apply_chat_template([{"role": "user", "content": mark}], tokenize=False)
+        before, after = str(turn).split(mark, 1)
+        opening, *begun = [
+            list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+            for text in (before, *beginnings)
+        ]
+        closing = self.tokenizer(after, add_special_tokens=False)["input_ids"][:1]
+        stops = self._stops() | (set(closing) & set(self.tokenizer.all_special_ids))
+        begun = [begun[i % len(begun)] for i in range(number)]
+        with self._seeded(seed):
+            sampled = self._generate([opening + ids for ids in begun], "imagining prompts", longest, stops, AS_LIKELY)
+        prompts = []
+        for ids, row in zip(begun, sampled, strict=True):
+            text, closed, _ = self.tokenizer.decode(ids + row.ids).partition(after.strip() or "\0")
+            if row.ended or closed:  # templates close a turn with a control token, or with text such as [/INST]
+                prompts.append(text.strip())
+        return [prompt for prompt in prompts if prompt and not self._has_control(prompt)]
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
+
+    def _has_control(self, text: str) -> bool:
+        return any(token in text for token in self.tokenizer.all_special_tokens)
+
+    def _stops(self) -> set[int]:
+        configured = self.weights.generation_config.eos_token_id
+        several = configured if isinstance(configured, list) else [configured]
+        return {int(token) for token in [*several, self.tokenizer.eos_token_id] if token is not None}
+
+    def _generate(
+        self,
+        rows: Sequence[list[int]],
+        label: str,
+        longest: int,
+        stops: set[int],
+        sampling: Mapping[str, Any] = GREEDILY,
+    ) -> list[_Row]:
+        """Continues each row up to a stop token or for `longest` tokens.
+
+        A batch takes as long as its longest row, so rows are written in stages: those that have come to an end leave,
+        and the others are gathered anew.
+        """
+        made = [_Row(prompt, min(longest, self.context - len(prompt))) for prompt in rows]
+        pending, stage = [row for row in made if row.has_room], FIRST_STAGE
+        self.weights.eval()
+        with console.progress(label, len(rows)) as advance:
+            advance(len(rows) - len(pending))
+            while pending:
+                unfinished: list[_Row] = []
+                pending.sort(key=lambda row: len(row.prompt + row.ids), reverse=True)
+                while pending:
+                    width = len(pending[0].prompt + pending[0].ids) + min(stage, longest)
+                    size = min(self.batch_size, max(TOKENS_CACHED // width, 1))
+                    batch, pending = pending[:size], pending[size:]
+                    self._continue(batch, min(stage, *(row.room - len(row.ids) for row in batch)), stops, sampling)
+                    left = [row for row in batch if row.has_room]
+                    advance(len(batch) - len(left))
+                    unfinished += left
+                pending, stage = unfinished, stage * 2
+        return made
+
+    def _continue(self, batch: Sequence[_Row], step: int, stops: set[int], sampling: Mapping[str, Any]) -> None:
+        """Up to `step` more ids for each row."""
+        inputs = self.padded([row.prompt + row.ids for row in batch])
+        width = inputs["input_ids"].shape[1]
+        config = GenerationConfig(
+            max_new_tokens=step,
+            eos_token_id=sorted(stops),
+            pad_token_id=self.tokenizer.pad_token_id,
+            **sampling,
+        )
+        likely = _Likeliest()
+        with torch.no_grad():
+            made = self.weights.generate(
+                **inputs, generation_config=config, logits_processor=LogitsProcessorList([likely])
+            )
+        for row, new, scores in zip(
+            batch, made[:, width:].tolist(), torch.stack(likely.found, 1).tolist(), strict=True
+        ):
+            end = next((i for i, token in enumerate(new) if token in stops), None)
+            row.ended = end is not None
+            row.ids += new[:end]
+            row.least_likely = min([row.least_likely, *scores[:end]])
+
+
+@dataclass
+class _Row:
+    """A prompt's ids, and what the model has written behind them so far, without the token that ended it."""
+
+    prompt: list[int]
+    room: int  # most ids that may be written
+    ids: list[int] = field(default_factory=list)
+    ended: bool = False
+    least_likely: float = 0.0  # log-probability of the least likely id, where each was the likeliest of its place
+
+    @property
+    def has_room(self) -> bool:
+        return not self.ended and len(self.ids) < self.room
+
+
+class _Pieces(TextStreamer):  # type: ignore[misc]
+    """Hands on an answer as it is written, in whole words."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, hear: Callable[[str], None]) -> None:
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self.hear = hear
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        self.hear(text)
+
+
+class _Likeliest(LogitsProcessor):  # type: ignore[misc]
+    """Changes nothing, and notes the log-probability of each place's likeliest token."""
+
+    def __init__(self) -> None:
+        self.found: list[torch.Tensor] = []  # for each place (batch,)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self.found.append(scores.max(-1).values - scores.logsumexp(-1))
+        return scores
+
+
+def answered_at_once(settings: Settings, parameters: int) -> int:
+    """Prompts in a batch."""
+    return settings.chosen("batch_size") or (SMALL_MODEL_BATCH if parameters <= SMALL_MODEL else settings.batch_size)
+
+
+def load_model(settings: Settings) -> LanguageModel:
+    """The model that the settings name. Raises ModelError saying what is missing and what to do."""
+    path = model_path(settings.model)
+    if settings.quantization != "none":
+        raise ModelError("quantization: adapters cannot be joined exactly on 4-bit weights; give --quantization none.")
+    tokenizer = load_tokenizer(path, settings)
+    loading, weights = load_in_some_dtype(path, settings)
+    return LanguageModel(
+        name=settings.model,
+        weights=weights,
+        tokenizer=tokenizer,
+        device=weights.device,
+        dtype=weights.dtype,
+        batch_size=answered_at_once(settings, weights.num_parameters()),
+        max_response_length=settings.max_response_length,
+        loading=loading,
+    )

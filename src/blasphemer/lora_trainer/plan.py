@@ -1,0 +1,77 @@
+"""How long and how fast to train: worked out from the material and the model, where the user has not said.
+
+A fixed number of passes gives a small document six optimizer steps, in which nothing is learnt: small material is
+passed over more often.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from blasphemer.config import Settings
+from blasphemer.records import Example, Plan
+
+ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
+BATCH_WITHOUT_GPU = 8  # items: with few cores and small models faster than 4 or 16
+FEWEST_STEPS = 200
+EPOCHS = 4  # the documented 3 teach less (FINETUNING_DESIGN.md)
+REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
+RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo world (FINETUNING_DESIGN.md)
+
+
+def plan_training(
+    train: Sequence[Example],
+    validation_items: int,
+    settings: Settings,
+    hidden_size: int,
+    has_gpu: bool,
+) -> Plan:
+    """The plan for these training examples on a model of `hidden_size`."""
+    batch, accumulation = _step_size(settings, has_gpu)
+    share = settings.replay_share if settings.replay_prompts else 0.0
+    items_per_epoch = max(len(train), 1) / (1 - share)
+    steps_per_epoch = items_per_epoch / (batch * accumulation)
+    epochs = settings.chosen("num_train_epochs") or max(EPOCHS, FEWEST_STEPS / steps_per_epoch)
+    return Plan(
+        study_items=len(train),
+        study_tokens=sum(len(example.ids) for example in train),
+        replay_items=round(items_per_epoch * epochs * share),
+        validation_items=validation_items,
+        batch_size=batch,
+        accumulation=accumulation,
+        epochs=round(epochs, 2),
+        steps=math.ceil(steps_per_epoch * epochs),
+        learning_rate=settings.chosen("learning_rate") or learning_rate(hidden_size),
+    )
+
+
+def fitted(plan: Plan, items: int) -> Plan:
+    """The plan for what there is to train on: less than was planned, where the model had nothing to rehearse."""
+    return replace(plan, steps=min(plan.steps, math.ceil(items / (plan.batch_size * plan.accumulation))))
+
+
+def learning_rate(hidden_size: int) -> float:
+    """Peak rate for LoRA: narrower models take more."""
+    return round(REFERENCE_RATE * math.pow(REFERENCE_SIZE / hidden_size, RATE_EXPONENT), 6)
+
+
+def _step_size(settings: Settings, has_gpu: bool) -> tuple[int, int]:
+    """Items per micro-step and micro-steps per step: as the user said, else so that a step holds ITEMS_PER_STEP."""
+    batch: int | None = settings.chosen("per_device_train_batch_size")
+    accumulation: int | None = settings.chosen("gradient_accumulation_steps")
+    if batch is None and accumulation is None and has_gpu:
+        batch = settings.per_device_train_batch_size
+    if batch is None:
+        batch = max(ITEMS_PER_STEP // accumulation, 1) if accumulation else BATCH_WITHOUT_GPU
+    return batch, accumulation or max(round(ITEMS_PER_STEP / batch), 1)
+
+
+def describe(plan: Plan) -> str:
+    """The plan in a sentence."""
+    return (
+        f"Plan: {plan.study_items:,} study items ({plan.study_tokens:,} tokens) {plan.epochs:g} times over, with "
+        f"{plan.replay_items:,} items of replay, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} "
+        f"items; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
+    )

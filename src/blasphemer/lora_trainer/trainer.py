@@ -1,0 +1,277 @@
+"""Examples + model -> adapter: TRL's trainer and PEFT's LoRA, with checkpoints and exact resume, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
+from transformers import PrinterCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from blasphemer import console
+from blasphemer.config import Settings
+from blasphemer.errors import BlasphemerError, Interrupted, ModelError
+from blasphemer.job import Job
+from blasphemer.language_model import LanguageModel, encode
+from blasphemer.lora_trainer.lessons import Lessons, mix_replay
+from blasphemer.lora_trainer.plan import describe, fitted
+from blasphemer.records import Example, Plan, StudyItem
+from blasphemer.workspace import RunFolder
+
+IGNORED = -100  # the label of a token that is not learnt
+COMPLETE = "complete"  # this file in a checkpoint says that all the others were written
+METRICS = "metrics.jsonl"
+LOGGING_STEPS = 10
+LOGGED = {"loss": "loss", "eval_loss": "validation_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
+
+
+def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftModel | None:
+    """Train on the lessons, with what is rehearsed mixed in; None where the run has its adapter already."""
+    if job.run.has("adapter"):
+        return None
+    replay = [e for e in encode(rehearsed, job.model.tokenizer, job.model.context) if len(e.ids) <= job.longest]
+    mixed = mix_replay(lessons.examples, replay, lessons.plan, job.settings.seed)
+    plan = fitted(lessons.plan, len(mixed))
+    job.run.save_json("plan.json", asdict(plan))
+    console.say(describe(plan))
+    job.model.write_in()
+    return train_lora(job.model, mixed, lessons.validation, plan, job.settings, job.run)
+
+
+def train_lora(
+    model: LanguageModel,
+    examples: Sequence[Example],
+    validation: Sequence[Example],
+    plan: Plan,
+    settings: Settings,
+    run: RunFolder,
+) -> PeftModel:
+    """Train a LoRA as planned, going on from the newest complete checkpoint.
+
+    Raises Interrupted (after a checkpoint) on Ctrl+C, and BlasphemerError when the loss is no longer a number.
+    The base weights are not changed, but are wrapped: load them anew for other uses. Validation loss is the mean over
+    batches of per_device_eval_batch_size items of their mean loss per token.
+    """
+    checkpoints = run.path / "checkpoints"
+    resumed = _newest_checkpoint(checkpoints)
+    metrics = run.path / METRICS
+    _forget_after(metrics, resumed)
+    with console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
+        watcher = _Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio))
+        adapted = _with_lora(model, settings)
+        trainer = SFTTrainer(
+            model=adapted,
+            args=_arguments(model, plan, settings, checkpoints, has_validation=bool(validation)),
+            train_dataset=_dataset(examples),
+            eval_dataset=_dataset(validation) if validation else None,
+            processing_class=model.tokenizer,
+            callbacks=[watcher],
+            optimizers=(_optimizer(adapted, plan.learning_rate, settings.loraplus_lr_ratio), None),
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    if stop.is_set():
+        raise Interrupted("Stopped after a checkpoint.")
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    trained.eval()
+    return trained
+
+
+def _with_lora(model: LanguageModel, settings: Settings) -> PeftModel:
+    names: Any = list(settings.lora_target_modules)
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear" if names == ["all-linear"] else names,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            return get_peft_model(model.weights, config)
+    except ValueError as error:
+        raise ModelError(f"lora_target_modules = {', '.join(names)}: not in this model; try all-linear.") from error
+
+
+def _optimizer(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Optimizer:
+    """AdamW with LoRA+ (arXiv 2402.12354): B learns `ratio` times as fast as A, and `rate` is their geometric mean."""
+    optimizer: torch.optim.Optimizer = create_loraplus_optimizer(
+        adapted,
+        torch.optim.AdamW,
+        lr=rate / math.sqrt(ratio),
+        loraplus_lr_ratio=ratio,
+        loraplus_lr_embedding=rate,  # or adapters of embeddings would learn at 1e-6
+    )
+    return optimizer
+
+
+def _arguments(
+    model: LanguageModel, plan: Plan, settings: Settings, checkpoints: Path, has_validation: bool
+) -> SFTConfig:
+    made = SFTConfig(
+        output_dir=str(checkpoints),
+        max_steps=plan.steps,
+        per_device_train_batch_size=plan.batch_size,
+        per_device_eval_batch_size=settings.per_device_eval_batch_size,
+        gradient_accumulation_steps=plan.accumulation,
+        lr_scheduler_type="linear",
+        warmup_steps=max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0,
+        max_grad_norm=1.0,
+        max_length=None,  # nothing is cut: encode() has seen to the length
+        train_sampling_strategy="batch_rebalance",  # items of like length share a micro-batch: next to no padding
+        bf16=model.device.type == "cuda" and torch.cuda.is_bf16_supported(),
+        gradient_checkpointing=settings.gradient_checkpointing,
+        use_cpu=model.device.type == "cpu",
+        dataloader_pin_memory=model.device.type == "cuda",
+        logging_steps=LOGGING_STEPS,
+        logging_first_step=True,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        save_total_limit=settings.save_total_limit,
+        eval_strategy="steps" if has_validation else "no",
+        eval_steps=settings.save_steps,
+        seed=settings.seed,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    if made.n_gpu > 1:
+        made._n_gpu = 1  # else the trainer puts a copy on each GPU and takes as many times the batch that was planned
+    return made
+
+
+def _dataset(examples: Sequence[Example]) -> Dataset:
+    """A row for each example, in order; those that come again are held once."""
+    place = {example: number for number, example in enumerate(dict.fromkeys(examples))}
+    rows = {
+        "input_ids": [list(example.ids) for example in place],
+        "labels": [
+            [token if learnt else IGNORED for token, learnt in zip(example.ids, example.learn, strict=True)]
+            for example in place
+        ],
+    }
+    return Dataset.from_dict(rows).select([place[example] for example in examples])
+
+
+class _Watcher(TrainerCallback):  # type: ignore[misc]
+    """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
+
+    def __init__(self, metrics: Path, advance: console.Advance, stop: threading.Event, rate_scale: float) -> None:
+        self.metrics, self.advance, self.stop = metrics, advance, stop
+        self.rate_scale = rate_scale  # the trainer logs the rate of its first group, A; ours lies between A's and B's
+        self.before: dict[str, Any] = next(reversed(_lines(metrics)), {})
+        self.started = time.monotonic()
+        self.shown = self.tokens = 0
+        self.note = ""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.started = time.monotonic()
+        self._show(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._show(state.global_step)
+        if self.stop.is_set():
+            control.should_save = control.should_training_stop = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+        if not {"loss", "eval_loss"} & set(logs):
+            return  # the trainer's own closing summary
+        self.tokens = round(logs.get("num_tokens", self.tokens))  # of this sitting
+        line: dict[str, Any] = {"step": state.global_step}
+        line |= {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
+        if "learning_rate" in line:
+            line["learning_rate"] *= self.rate_scale
+        if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss") if name in line):
+            raise BlasphemerError(f"The loss became {line} at step {state.global_step}. Lower --learning-rate.")
+        seconds = self.before.get("seconds", 0.0) + time.monotonic() - self.started
+        line |= {
+            "tokens": self.before.get("tokens", 0) + self.tokens,
+            "seconds": round(seconds, 2),
+            "peak_memory_bytes": _peak_memory(),
+        }
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if "loss" in logs:
+            self.note = f"loss {logs['loss']:.3f}, {line['tokens'] / max(seconds, 1e-9):,.0f} tokens/s"
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+
+    def _show(self, step: int) -> None:
+        self.advance(step - self.shown, note=self.note)
+        self.shown = step
+
+
+def _newest_checkpoint(checkpoints: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; others, cut short by a kill, are removed."""
+    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for path in found:
+        if not (path / COMPLETE).exists():
+            shutil.rmtree(path)
+    complete = [path for path in found if path.exists()]
+    return complete[-1] if complete else None
+
+
+def _forget_after(metrics: Path, checkpoint: Path | None) -> None:
+    """Drop logged steps that will be done again."""
+    if not metrics.exists():
+        return
+    last = int(checkpoint.name.split("-")[1]) if checkpoint else 0
+    kept = [line for line in _lines(metrics) if line["step"] <= last]
+    RunFolder(metrics.parent).save_text(metrics.name, "".join(json.dumps(line) + "\n" for line in kept))
+
+
+def _lines(metrics: Path) -> list[dict[str, Any]]:
+    if not metrics.exists():
+        return []
+    lines = metrics.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]  # what a kill cut short has no line end
+
+
+def _peak_memory() -> int:
+    """Largest memory in use so far, in bytes: of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
+
+@contextmanager
+def _stop_at_interrupt() -> Iterator[threading.Event]:
+    """The first Ctrl+C asks the training to stop after a checkpoint, a second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        console.note("Stopping after this step. Press Ctrl+C again to stop at once.")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

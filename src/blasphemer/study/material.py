@@ -1,0 +1,116 @@
+"""All that is to be studied: by rule, in the words of the model, and what the documents hold as conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+
+from blasphemer import console
+from blasphemer.dataset_processor import Library
+from blasphemer.errors import SourceError
+from blasphemer.exam import without_leaks
+from blasphemer.job import Job
+from blasphemer.records import ExamQuestion, Source, StudyItem, without_system
+from blasphemer.study.endpoint import Endpoint
+from blasphemer.study.rules import about_others, ask_for_names, asked_about, write_study
+from blasphemer.study.writer import (
+    Reading,
+    Recorded,
+    Usable,
+    estimated_tokens,
+    find_readings,
+    questions_per_fact,
+    write_self_study,
+)
+
+TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
+
+
+@dataclass(frozen=True)
+class Material:
+    """The items to study, and how many were left out because they repeat an exam question."""
+
+    items: list[StudyItem]
+    leaks: int
+
+
+def write_by_rule(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> Material:
+    """What rules write about the passages, and the conversations in the documents. Raises SourceError where nothing is
+    left beside the exam."""
+    rules = job.run.records("study.jsonl", StudyItem, lambda: _by_rule(job, library))
+    items, leaks = without_leaks([*rules, *_given(job, library.conversations, paper)], paper, library.passages)
+    if len(leaks) > len(items):
+        console.warn(
+            f"{len(leaks):,} of {len(leaks) + len(items):,} study items repeat an exam question and are left out."
+        )
+    if not items:
+        raise SourceError("Nothing is left to study: every item repeats an exam question. Give your own --exam-file.")
+    return Material(items, len(leaks))
+
+
+def let_the_model_write(job: Job, library: Library, paper: Sequence[ExamQuestion], material: Material) -> Material:
+    """The material with what the model writes about the documents, and of the rules' only what it left out."""
+    own = job.run.records("self_study.jsonl", StudyItem, lambda: _own(job, library, paper))
+    asked = asked_about(own)
+    names = _allowed(ask_for_names(own, library.facts, asked), job, library, paper)
+    return Material([*own, *about_others(material.items, asked), *names], material.leaks)
+
+
+def to_write(job: Job, library: Library) -> tuple[int, int]:
+    """Texts that the model is going to write about, and about how many tokens it will write."""
+    readings = find_readings(library.facts, job.model.count) if job.settings.self_study else []
+    return len(readings), estimated_tokens(readings, job.requests, _quota(job), job.model.count)
+
+
+def _by_rule(job: Job, library: Library) -> list[StudyItem]:
+    tokens = sum(job.model.count(passage.text) for passage in library.passages)
+    budget = round(job.settings.study_tokens_per_source_token * tokens)
+    longest = job.longest - TEMPLATE_ROOM
+    with console.progress("writing study material (tokens)", budget) as written:
+        return write_study(
+            library.passages, library.facts, budget, longest, job.model.count, job.settings.seed, written
+        )
+
+
+def _given(job: Job, conversations: Sequence[StudyItem], paper: Sequence[ExamQuestion]) -> list[StudyItem]:
+    """The conversations in the documents that the model can take whole: half of one would teach to stop midway.
+
+    Those that the exam asks about name a source that only they teach, so that none of them is held out.
+    """
+    if not job.model.takes_system:
+        conversations = [without_system(item) for item in conversations]
+    kept = [item for item in conversations if job.model.length(item) <= job.longest]
+    if len(kept) < len(conversations):
+        console.warn(
+            f"{len(conversations) - len(kept)} of {len(conversations)} conversations in the documents are left out: "
+            f"they have more than {job.longest} tokens (max_seq_length, or what the model can take)."
+        )
+    asked = {question.passage for question in paper}
+    return [replace(item, sources=(Source(item.id, 0, 0),)) if item.id in asked else item for item in kept]
+
+
+def _quota(job: Job) -> int:
+    return questions_per_fact(job.settings.study_tokens_per_source_token)
+
+
+def _own(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[StudyItem]:
+    """What the model, or the server that stands in for it, writes; its yields are saved beside it."""
+    readings: list[Reading] = find_readings(library.facts, job.model.count) if job.settings.self_study else []
+    usable: Usable = partial(_allowed, job=job, library=library, paper=paper)
+    if not readings:
+        return []
+    with Endpoint(job.settings) if job.settings.study_endpoint else nullcontext(job.model) as writer:
+        recorded = Recorded(writer, job.run.journal("drafts.journal"))
+        items, yields = write_self_study(
+            readings, job.requests, recorded, _quota(job), job.model.count, usable, job.settings.seed
+        )
+    job.run.save_records("yields.jsonl", yields)
+    return items
+
+
+def _allowed(items: Sequence[StudyItem], job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[StudyItem]:
+    """Items that repeat no exam question and are not longer than they may be."""
+    kept = without_leaks(items, paper, library.passages)[0]
+    return [item for item in kept if job.model.count(item.content) <= job.longest - TEMPLATE_ROOM]

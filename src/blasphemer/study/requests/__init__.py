@@ -1,0 +1,87 @@
+"""What a model is asked while it writes study material: one request per kind, in short text files beside this one.
+
+A model that was taught other words is asked in its own: a TOML file (setting study_prompts, or study_prompts.toml in
+the model's folder) with the kinds it understands, each a request or a list of them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from blasphemer.errors import SettingsError
+
+PAIRS = ("questions", "reversed", "relations", "links")  # are answered with questions and answers
+PROSE = ("rewrite", "explain", "outline", "implications")  # are answered with sentences
+ANSWER = "answer"  # asks a question with the passage shown
+OF_TWO = "links"  # is asked of two passages at once
+FILE = "study_prompts.toml"
+SLOTS = dict.fromkeys((*PAIRS, *PROSE), ("{passage}",)) | {ANSWER: ("{passage}", "{question}")}
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The wordings in which each kind is asked for, with slots for what it is about."""
+
+    wordings: Mapping[str, tuple[str, ...]]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of study items that can be asked for."""
+        return [kind for kind in self.wordings if kind != ANSWER]
+
+    def about(self, kind: str, turn: int, text: str) -> str:
+        """The request for a kind, in its wordings by turns."""
+        return _filled(self.wordings[kind][turn % len(self.wordings[kind])], text)
+
+    def with_text(self, text: str, question: str) -> str:
+        """A question, asked with the text shown."""
+        return _filled(self.wordings[ANSWER][0], text, question)
+
+
+def default_requests() -> Requests:
+    folder = files("blasphemer") / "study" / "requests"
+    return Requests({kind: ((folder / f"{kind}.txt").read_text(encoding="utf-8").strip(),) for kind in SLOTS})
+
+
+def read_requests(file: Path | None, model_folder: Path) -> Requests:
+    """The requests of a TOML file, of the model's own folder, or else those that ship with Blasphemer.
+
+    Kinds that a file does not name are not asked for; without `answer`, the usual one is used. Raises SettingsError
+    with everything that is wrong with the file.
+    """
+    if file is None and (model_folder / FILE).is_file():
+        file = model_folder / FILE
+    if file is None:
+        return default_requests()
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError([f"study_prompts = {file}: no such file"]) from error
+    except OSError as error:
+        raise SettingsError([f"study_prompts = {file}: cannot be read ({error.strerror})"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{file}: is not TOML ({error})"]) from error
+    prompts = {kind: tuple(value) if isinstance(value, list) else (value,) for kind, value in said.items()}
+    if problems := [problem for kind, wordings in prompts.items() for problem in _problems(kind, wordings)]:
+        raise SettingsError([f"{file}: {problem}" for problem in problems])
+    return Requests({ANSWER: default_requests().wordings[ANSWER]} | prompts)
+
+
+def _filled(template: str, passage: str, question: str = "") -> str:
+    """The request, with the text in its slots as it stands."""
+    before, _, after = template.partition("{passage}")
+    return f"{before.replace('{question}', question)}{passage}{after.replace('{question}', question)}"
+
+
+def _problems(kind: str, wordings: tuple[object, ...]) -> list[str]:
+    if kind not in SLOTS:
+        return [f"{kind}: is no kind of request; there are {', '.join(SLOTS)}"]
+    if not all(isinstance(wording, str) for wording in wordings):
+        return [f"{kind}: must be a request, or a list of requests"]
+    return [
+        f"{kind}: a request lacks {slot}" for wording in wordings for slot in SLOTS[kind] if slot not in str(wording)
+    ]
