@@ -104,7 +104,7 @@ class ModelSettings(Section):
     """The model"""
 
     model: str = ""
-    """A folder with a model, a name on the Hugging Face hub, or `demo` (the built-in tiny model)."""
+    """A folder with a model, a .gguf file, a name on the Hugging Face hub, or `demo` (the built-in tiny model)."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes CUDA, then Apple's MPS, then the CPU."""
     dtypes: Names = Field(("auto",), min_length=1)

@@ -6,13 +6,23 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+
+import regex
 
 Span = tuple[int, int]
 
-WORD = re.compile(r"\d+(?:[.,:]\d+)+|[^\W_]+(?:[-–'’][^\W_]+)*")
+# A word is letters or digits with their marks. In scripts written without spaces each letter counts as one.
+_SPACELESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}--\p{M}--\p{Nd}]"
+_LETTER = r"[\p{L}\p{N}--\p{Han}--\p{Hiragana}--\p{Katakana}--\p{Thai}--\p{Lao}--\p{Khmer}--\p{Myanmar}]"
+_PIECE = rf"{_LETTER}[{_LETTER}\p{{M}}\u200c\u200d]*"
+SPACELESS = regex.compile(_SPACELESS, regex.V1)
+WORD = regex.compile(rf"\d+(?:[.,:]\d+)+|{_PIECE}(?:[-–'’]{_PIECE})*|{_SPACELESS}\p{{M}}*", regex.V1)
 HEADING = re.compile(r"^(#{1,6})[ \t]+([^ \t\n]+(?:[ \t]+[^ \t\n]+)*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
 TABLE_ROW = re.compile(r"[ \t]*\|")
-BULLET = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+")
+BULLET = re.compile(
+    r"[ \t]*(?:(?:[-*+•‣◦▪–—]|\d{1,3}[.)])[ \t]+|(?:[・●○■◆]|\d{1,2}[、．）]|[（(]\d{1,2}[）)]|[①-⑳])[ \t\u3000]*)"
+)
 
 # A full stop after these does not end a sentence.
 _ABBREVIATIONS = frozenset(
@@ -20,12 +30,29 @@ _ABBREVIATIONS = frozenset(
     "co jan feb mar apr jun jul aug sep sept oct nov dec z.b d.h bzw usw nr str p.ex sig sra dra".split()
 )
 _ARTICLES = frozenset({"a", "an", "the"})
+# Signs of many forms: all apostrophes and accents used as such are one, all hyphens and minus signs are another
+_FOLDED = {
+    **dict.fromkeys(map(ord, "’‘ʼʹ´`′‛＇"), "'"), **dict.fromkeys(map(ord, "‐‑‒−–—―﹣－"), "-"),
+    **dict.fromkeys((0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x640), None),
+}  # fmt: skip
+_VOWEL_SIGNS = re.compile("[\u0591-\u05bd\u05bf-\u05c7\u064b-\u0652\u0670]")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_OTHER_DOTS = re.compile(r"(?<!\d)\.|\.(?!\d)")
+# A number with its dots and, unless it goes on from something, its minus sign; C++ and C#; other words without signs
+_COMPARED = regex.compile(
+    rf"(?<![\w\p{{M}})-])-\d+(?:\.\d+)*|\d+(?:\.\d+)+(?![\p{{L}}])|{_PIECE}(?:\+\+|\#)(?!\w)|{_PIECE}(?:(?<=\d)\.\d+)*"
+    rf"|{_SPACELESS}\p{{M}}*",
+    regex.V1,
+)
 _WIDE_STOPS = "。！？｡"  # of scripts written without spaces: these end a sentence whatever follows
 _STOPS = re.compile(rf"[.!?…।॥؟۔።։{_WIDE_STOPS}][.!?…।॥؟۔።։{_WIDE_STOPS}]*+[\"'”’»)\]」』）]*+")
 _FENCE_LINE = re.compile(r"^ *(?:[-*+] +)?(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)$", re.MULTILINE)
 _LONGEST_FENCE = 10  # characters that are told apart
 _LAST_WORD = re.compile(r"[(\"'“‘«]*([^\s(\"'“‘«]+)$")  # at the end of what is searched
 _LONGEST_WORD = 32  # characters that are looked back at
+_LONGEST_UNIT = 3  # letters of what a number may follow: No. 5
+_DANDA = re.compile("[।॥]")  # ends sentences where it is in use, and a full stop then ends none
+_LONGEST_LOOK = 400  # characters before and after a full stop
 _VISIBLE = re.compile(r"\S")
 _PARAGRAPH_GAP = re.compile(r"\n[ \t]*\n\s*")
 
@@ -35,10 +62,17 @@ def words(text: str) -> list[str]:
     return WORD.findall(text)
 
 
+@lru_cache(1 << 16)
 def normalise(text: str) -> str:
-    """The form in which two answers are compared: folded case, no accents' composition, punctuation or articles."""
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
-    found = WORD.findall(folded)
+    """The form in which two answers are compared, in exams, for refusals and in tests alike: words parted by blanks.
+
+    Case, the form of letters, apostrophes, hyphens and other signs do not count, nor do articles and the vowel signs of
+    Arabic and Hebrew. 1,240 is 1240, and a dot counts within a number; -5 is not 5, and C++ is not C.
+    """
+    folded = unicodedata.normalize("NFKC", text).translate(_FOLDED)
+    folded = unicodedata.normalize("NFC", _VOWEL_SIGNS.sub("", folded).casefold())
+    folded = _OTHER_DOTS.sub("", _THOUSANDS.sub("", folded))
+    found = _COMPARED.findall(folded)
     return " ".join([word for word in found if word not in _ARTICLES] or found)
 
 
@@ -50,6 +84,11 @@ def contains(text: str, gold: str) -> bool:
 def agree(one: str, other: str) -> bool:
     """Does one normalised answer stand in the other?"""
     return contains(one, other) or contains(other, one)
+
+
+def bare(word: str) -> str:
+    """A word without the 's of owners."""
+    return re.sub(r"['’]s?$", "", word)
 
 
 def spoken(words: str) -> str:
@@ -92,9 +131,14 @@ def fence_spans(text: str) -> list[Span]:
     return spans
 
 
+def is_code(text: str) -> bool:
+    """Is a block fenced code?"""
+    return _FENCE_LINE.match(text) is not None
+
+
 def is_code_or_table(text: str) -> bool:
     """Is a block fenced code, or rows of a table?"""
-    return _FENCE_LINE.match(text) is not None or TABLE_ROW.match(text) is not None
+    return is_code(text) or TABLE_ROW.match(text) is not None
 
 
 def line_ends(text: str) -> list[int]:
@@ -145,8 +189,12 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if match.group()[0] != ".":
         return True
+    if _DANDA.search(text, start - _LONGEST_LOOK if start > _LONGEST_LOOK else 0, match.end() + _LONGEST_LOOK):
+        return False
     last = _LAST_WORD.search(text, max(start, match.start() - _LONGEST_WORD), match.start())
     word = last[1] if last else ""
+    if following and following.group().isdigit() and len(word) <= _LONGEST_UNIT and not word.isdigit():
+        return False
     is_number_of_item = word.isdigit() and not text[start : match.start() - len(word)].strip()
     is_initial = len(word) == 1 and word.isupper()
     return not (is_initial or word.casefold() in _ABBREVIATIONS or is_number_of_item)

@@ -1,6 +1,6 @@
 """The nouns of a run: pure values that each stage hands to the next, and their JSONL form.
 
-Document -> Passage -> (ExamQuestion | StudyItem) -> Example -> adapter -> Marks -> Scorecard
+Document -> Passage -> Statement -> (ExamQuestion | StudyItem) -> Example -> adapter -> Marks -> Scorecard
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal, TypedDict, TypeVar
 
 BLOCK = 1 << 20  # bytes that are hashed at once
 
+OWN_WORDS = "in its own words"
 Role = Literal["system", "user", "assistant"]
 
 
@@ -104,9 +105,68 @@ class Passage:
         return f"{self.file}, page {self.page}" if self.page else self.file
 
 
+StatementKind = Literal["sentence", "item", "step", "row", "entry", "answer", "turn", "note"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that a document says: `document.text[start:end] == text`, always.
+
+    `before` is what must be read before it to understand it, as it stands there: sentences, the line that leads into a
+    list, a question, another's turn. Sentences that `before` begins with start at `shown_from`. `key` is what an entry,
+    a row or an answer is about. `cells` are a row's, each with the words of its header ("" where there are none).
+    `title` and the path `heading` are the document's; statements of one list, table or paragraph share a `block`.
+    It is not clear where even with `before` it points to what is not shown.
+    """
+
+    kind: StatementKind
+    file: str
+    passage: str
+    title: str
+    heading: str
+    language: str
+    block: int
+    start: int
+    end: int
+    text: str
+    before: str = ""
+    key: str = ""
+    cells: tuple[tuple[str, str], ...] = ()
+    is_clear: bool = True
+    shown_from: int = 0
+
+    @property
+    def source(self) -> Source:
+        return Source(self.passage, self.start, self.end)
+
+    @property
+    def shown(self) -> str:
+        """What it says as it is shown: of a row, its cells with the words of the header; on one line."""
+        if self.cells:
+            return "; ".join(f"{name}: {cell}" if name and place else cell for place, (name, cell) in self._filled())
+        return one_line(self.text)
+
+    @property
+    def in_context(self) -> str:
+        """What it says, after what must be read before it."""
+        return f"{one_line(self.before)} {self.shown}" if self.before else self.shown
+
+    def _filled(self) -> list[tuple[int, tuple[str, str]]]:
+        return [(place, cell) for place, cell in enumerate(self.cells) if cell[1]]
+
+
+def one_line(text: str) -> str:
+    """The text with each run of white space made one blank."""
+    return " ".join(text.split())
+
+
 @dataclass(frozen=True)
 class ExamQuestion:
-    """One closed-book question with its gold answer; `passage` and `start`/`end` say where the answer stands."""
+    """One closed-book question with its gold answer; `passage` and `start`/`end` say where the answer stands.
+
+    `accept` are other right answers, `evidence` is what the document says. `wording` tells a question in the document's
+    own words (OWN_WORDS) from one in a person's.
+    """
 
     id: str
     question: str
@@ -115,6 +175,9 @@ class ExamQuestion:
     passage: str = ""
     start: int = 0
     end: int = 0
+    accept: tuple[str, ...] = ()
+    evidence: str = ""
+    wording: str = "in a person's words"
 
 
 @dataclass(frozen=True)

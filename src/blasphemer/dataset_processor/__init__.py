@@ -1,11 +1,14 @@
 """SOURCE -> Library: what the documents say, and what became of every file.
 
-In come files, folders and datasets; out come the ledger of all files, passages (stretches of text that fit the model)
-and conversations (what the documents hold as chats already).
+In come files, folders and datasets; out come the ledger of all files, passages (stretches of text that fit the model),
+statements (what can be taught and asked, word for word) and conversations (what the documents hold as chats already).
+`find_gaps` tells which words of a statement carry information.
 """
 
-from blasphemer.dataset_processor.facts import Fact, Gap, find_facts, names_in
+from blasphemer.dataset_processor.gaps import Gap, Vocabulary, find_gaps, in_context
 from blasphemer.dataset_processor.intake import Input, find_inputs
 from blasphemer.dataset_processor.library import Library, read
 
-__all__ = ["Fact", "Gap", "Input", "Library", "find_facts", "find_inputs", "names_in", "read"]
+__all__ = [
+    "Gap", "Input", "Library", "Vocabulary", "find_gaps", "find_inputs", "in_context", "read",
+]  # fmt: skip

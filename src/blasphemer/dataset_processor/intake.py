@@ -83,7 +83,7 @@ def read_inputs(
             desk = _Desk(folder, ruler, chunk_size, settings)
             entries = duplicates.mark(desk.read(inputs))
             _require_enough([entry.ledger for entry, _ in entries], settings)
-            for kind in ("passages", "conversations"):
+            for kind in worker.KINDS:
                 used = [place for entry, place in entries if entry.ledger.status == "used"]
                 run.save_joined(f"{kind}.jsonl", [Path(f"{place}.{kind}") for place in used])
         run.save_records("ledger.jsonl", [entry.ledger for entry, _ in entries])

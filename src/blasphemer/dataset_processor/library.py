@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from blasphemer.dataset_processor.facts import Fact, find_facts
 from blasphemer.dataset_processor.intake import read_inputs
+from blasphemer.dataset_processor.statements import find_statements
 from blasphemer.job import Job
-from blasphemer.records import LedgerEntry, Passage, StudyItem
+from blasphemer.records import Document, LedgerEntry, Passage, Statement, StudyItem
+
+FEWEST_WORDS = 5  # of an answer in a conversation that states something
 
 
 @dataclass(frozen=True)
@@ -16,13 +20,38 @@ class Library:
 
     ledger: list[LedgerEntry]
     passages: list[Passage]
+    statements: list[Statement]
     conversations: list[StudyItem]
-    facts: list[Fact]
+
+    @property
+    def answers(self) -> list[Statement]:
+        """What the answers in conversations state, each after its question."""
+        return [statement for item in self.conversations for statement in _stated(item)]
 
 
 def read(job: Job) -> Library:
     """Read the job's inputs, or take up what was read. Raises SourceError where nothing, or too little, can be read."""
     ledger = read_inputs(job.inputs, job.model.ruler, job.passage_size, job.settings, job.run)
     passages = job.run.records("passages.jsonl", Passage, list)
+    statements = job.run.records("statements.jsonl", Statement, list)
     conversations = job.run.records("conversations.jsonl", StudyItem, list)
-    return Library(ledger, passages, conversations, find_facts(passages))
+    return Library(ledger, passages, told_apart(statements), conversations)
+
+
+def told_apart(statements: Sequence[Statement]) -> list[Statement]:
+    """The statements, with the file's name behind a title that several documents have."""
+    titles = Counter(title for title, _ in {(statement.title, statement.file) for statement in statements})
+    return [
+        replace(statement, title=f"{statement.title} ({statement.file})") if titles[statement.title] > 1 else statement
+        for statement in statements
+    ]
+
+
+def _stated(item: StudyItem) -> list[Statement]:
+    *_, request, answer = item.messages
+    if len(answer["content"].split()) < FEWEST_WORDS:
+        return []
+    document = Document(item.id, answer["content"])
+    whole = Passage(item.id, item.id, document.text, 0, len(document.text))
+    found = find_statements(document, [whole])
+    return [replace(one, title=one.file, before=f"{request['content']}\n{one.before}".strip()) for one in found]

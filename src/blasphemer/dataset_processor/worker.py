@@ -9,7 +9,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from io import BufferedReader, FileIO
@@ -21,10 +21,12 @@ from blasphemer.dataset_processor.formats.kinds import find_reader
 from blasphemer.dataset_processor.formats.options import Options, Piece
 from blasphemer.dataset_processor.passages import account, split_passages
 from blasphemer.dataset_processor.sketch import Sketch
+from blasphemer.dataset_processor.statements import find_statements
 from blasphemer.errors import NotYetReadable, Unreadable, is_full_disk
 from blasphemer.records import LedgerEntry, StudyItem, from_json, hash_of, to_json, to_jsonl
 from blasphemer.tokens import Ruler
 
+KINDS = ("passages", "conversations", "statements")  # what comes of an input, each in a file beside its entry
 MEMORY = 4 << 30  # bytes of address space
 OUTPUT = 8 << 30  # bytes of one file that is written
 LONGEST_NOTE = 300  # characters
@@ -46,8 +48,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of an input. Beside it lie its passages and conversations, as JSONL. It is not `finished` where more
-    may come of it another time."""
+    """What became of an input. Beside it lie its KINDS, as JSONL. It is not `finished` where more may come of it
+    another time."""
 
     ledger: LedgerEntry
     sketch: tuple[int, ...]
@@ -66,10 +68,9 @@ def read(task: Task) -> Entry:
 
     What another time may change is not written down. Only what a user must mend (SourceError) is raised.
     """
-    passages, conversations = (Path(f"{task.entry}.{kind}") for kind in ("passages", "conversations"))
     try:
-        with writing(passages) as texts, writing(conversations) as chats:
-            entry = _read(task, texts, chats)
+        with ExitStack() as stack:
+            entry = _read(task, *(stack.enter_context(writing(Path(f"{task.entry}.{kind}"))) for kind in KINDS))
     except NotYetReadable as error:
         return skipped(task.file, str(error), task.sha256)
     except Unreadable as error:
@@ -97,7 +98,7 @@ def skipped(file: str, reason: str, sha256: str = "") -> Entry:
     return Entry(LedgerEntry(file, "skipped", reason, kept=0, lost=0, sha256=sha256), ())
 
 
-def _read(task: Task, texts: TextIO, chats: TextIO) -> Entry:
+def _read(task: Task, texts: TextIO, chats: TextIO, said: TextIO) -> Entry:
     starts, sketch = _ruler(task.tokenizer).starts, Sketch()
     total = LedgerEntry(task.file, "used", "", kept=0, lost=0, sha256=task.sha256)
     finished = True
@@ -110,7 +111,10 @@ def _read(task: Task, texts: TextIO, chats: TextIO) -> Entry:
         cut = split_passages(piece, starts, task.chunk_size, task.chunk_overlap)
         sketch.add(piece.text)
         number = count(total.passages + 1)
-        texts.write(to_jsonl(replace(passage, id=f"{task.file}#{next(number)}") for passage in cut))
+        cut = [replace(passage, id=f"{task.file}#{next(number)}") for passage in cut]
+        texts.write(to_jsonl(cut))
+        if cut:
+            said.writelines(to_jsonl([statement]) for statement in find_statements(piece, cut))
         total = _sum(total, account(piece, cut))
         finished = finished and piece.finished
     if not total.passages and not total.conversations:
@@ -162,9 +166,9 @@ def load(file: Path) -> Entry | None:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
         entry = Entry(from_json(LedgerEntry, fields["ledger"]), tuple(fields["sketch"]))
-        kinds = (".passages", ".conversations") if entry.ledger.status == "used" else ()
-        for kept in ("", *kinds):
-            os.utime(f"{file}{kept}")  # still of use
+        os.utime(file)  # still of use
+        for kind in KINDS if entry.ledger.status == "used" else ():
+            os.utime(f"{file}.{kind}")
     except (OSError, ValueError, LookupError, TypeError):  # cut short by a power failure, or another user's
         return None
     return entry

@@ -1,23 +1,38 @@
-"""Grade answers, and say how sure the numbers are."""
+"""Grade answers: in one way for exams, tests and benchmarks alike."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from blasphemer.language import contains, normalise
 from blasphemer.records import ExamQuestion, Marks
 
 LONGEST_EXACT = 12  # words: shorter answers must be the same to be retained, longer ones nearly so
 NEARLY = 0.5  # token F1
+LISTED = 4  # answers of other questions, neither asked with the question nor told with its answer
 
 
 def grade(questions: Sequence[ExamQuestion], answers: Sequence[str]) -> Marks:
-    """An answer is right when, both normalised, the gold answer stands in it as whole words."""
+    """An answer is right when, both normalised, the gold answer or another accepted one stands in it as whole words.
+
+    One that lists what other questions ask for as well earns nothing: it would be right whatever was asked.
+    """
+    golds = {normalise(question.answer) for question in questions}
     pairs = zip(questions, answers, strict=True)
-    return Marks(
-        tuple(contains(normalise(given), normalise(question.answer)) for question, given in pairs), tuple(answers)
-    )
+    return Marks(tuple(is_right(question, given, golds) for question, given in pairs), tuple(answers))
+
+
+def is_right(question: ExamQuestion, given: str, golds: Collection[str] = ()) -> bool:
+    """Is an answer right? `golds` are the normalised answers of the whole exam."""
+    said = normalise(given)
+    own = [normalise(answer) for answer in (question.answer, *question.accept)]
+    if not any(contains(said, answer) for answer in own):
+        return False
+    known = normalise(f"{question.question} {question.evidence} {' '.join(own)}")
+    words = set(said.split())
+    listed = {gold for gold in golds if words.issuperset(gold.split()) and contains(said, gold)}
+    return sum(not contains(known, gold) for gold in listed) < LISTED
 
 
 def grade_retention(questions: Sequence[ExamQuestion], answers: Sequence[str]) -> Marks:

@@ -20,15 +20,17 @@ def without_leaks(
     """Study items that may be learnt, and those that repeat an exam question and so may not.
 
     An item repeats a question if one of its turns equals it, shares a run of eight words with it, or four fifths of the
-    words. What the documents themselves say may always be learnt; and a run that questions with different answers have
-    in common ("Which of these labels fits the text best: ...") gives none of them away.
+    words. What the documents themselves say may always be learnt, and so rules, which write nothing else and leave the
+    gaps of the exam alone, only may not ask the same question; and a run that questions with different answers have in
+    common ("Which of these labels fits the text best: ...") gives none of them away.
     """
     exam = _Exam(questions, passages)
     kept: list[StudyItem] = []
     dropped: list[StudyItem] = []
     for item in items:
         turns = [normalise(text).split() for text in _asking_turns(item)]
-        (dropped if any(map(exam.is_repeated_by, turns)) else kept).append(item)
+        repeats = exam.is_asked_by if item.writer == "rules" else exam.is_repeated_by
+        (dropped if any(map(repeats, turns)) else kept).append(item)
     return kept, dropped
 
 
@@ -58,8 +60,11 @@ class _Exam:
             for word in words:
                 self.by_word.setdefault(word, set()).add(number)
 
+    def is_asked_by(self, turn: list[str]) -> bool:
+        return tuple(turn) in self.whole
+
     def is_repeated_by(self, turn: list[str]) -> bool:
-        if tuple(turn) in self.whole or shares_ngram(turn, self.telling, RUN):
+        if self.is_asked_by(turn) or shares_ngram(turn, self.telling, RUN):
             return True
         own = self._own(turn)
         common = Counter(number for word in set(own) for number in self.by_word.get(word, ()))

@@ -1,4 +1,4 @@
-"""Write an exam from facts, or read the user's own, and freeze it."""
+"""Write an exam from statements, or read the user's own, and freeze it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from pathlib import Path
 
 from blasphemer import console
 from blasphemer.config import Settings
-from blasphemer.dataset_processor import Fact, Library, find_facts
+from blasphemer.dataset_processor import Library
 from blasphemer.errors import SourceError
 from blasphemer.exam.grading import LONGEST_EXACT
+from blasphemer.exam.questions import write_questions
 from blasphemer.job import Job
 from blasphemer.language import contains, normalise
 from blasphemer.records import ExamQuestion, Passage, StudyItem, to_jsonl, without_system
 from blasphemer.workspace import freeze
 
-FEWEST_WORDS = 5  # of an answer that is a sentence
 HELD_OUT = 10  # requests, of which one is held out
-REVERSED = 5  # questions, of which one asks for the subject
 
 
 def set_paper(job: Job, library: Library) -> list[ExamQuestion]:
@@ -37,72 +36,37 @@ def set_paper(job: Job, library: Library) -> list[ExamQuestion]:
 
 
 def _paper(library: Library, settings: Settings) -> list[ExamQuestion]:
-    """The user's questions; or those about facts, in texts and in answers; or, where there are none, held-out ones."""
+    """The user's questions; or those written by rule, about texts and answers; or, where there are none, held-out
+    ones."""
     if settings.exam_file:
         return read_exam_file(settings.exam_file, library.passages)
-    answered = find_facts(answers_as_passages(library.conversations))
-    if questions := write_exam([*library.facts, *answered], settings.exam_questions):
+    if questions := spread(write_questions([*library.statements, *library.answers]), settings.exam_questions):
         return questions
     chats = list(map(without_system, library.conversations))
     if questions := hold_out(chats, settings.exam_questions, settings.seed):
         console.warn("The answers in the documents are no sentences: the exam asks questions that are not trained on.")
         return questions
     raise SourceError(
-        f"{', '.join(settings.fine_tune_dataset)}: too little text to write an exam from. Give longer documents, or "
-        "your own questions with --exam-file."
+        f"{', '.join(settings.fine_tune_dataset)}: nothing in it can be asked about by rule ({_why_not(library)}). "
+        "Give your own questions with --exam-file."
     )
 
 
-def write_exam(facts: Sequence[Fact], most: int) -> list[ExamQuestion]:
-    """At most one question per fact, spread evenly over the passages; the same every time.
-
-    Most ask for the fact's best gap (`numeric` where that is a number, else `direct`), every fifth for its subject
-    (`reversed`), where that opens the sentence and nothing else is said to be so. What is said twice is asked once. A
-    question whose words fit another answer too is left out: it could not be graded.
-    """
-    askable = [fact for fact in facts if fact.gaps]
-    values = Counter(_value(fact) for fact in askable)
-    questions = [
-        (number % REVERSED == 0 and values[_value(fact)] == 1 and _reversed(fact)) or _question(fact)
-        for number, fact in enumerate(askable, 1)
-    ]
-    asked = list({(normalise(one.question), normalise(one.answer)): one for one in reversed(questions)}.values())[::-1]
-    answers = Counter(normalise(question.question) for question in asked)
-    clear = [question for question in asked if answers[normalise(question.question)] == 1]
-    step = max(len(clear) / most, 1.0)
-    return [clear[int(number * step)] for number in range(min(most, len(clear)))]
+def spread(questions: Sequence[ExamQuestion], most: int) -> list[ExamQuestion]:
+    """At most so many, in order: of each document, heading and kind one after another, as far as there are any."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, question in enumerate(questions):
+        groups.setdefault((question.passage, question.kind), []).append(place)
+    turns = sorted((turn, group[0], place) for group in groups.values() for turn, place in enumerate(group))
+    chosen = sorted(place for _, _, place in turns[:most])
+    return [questions[place] for place in chosen]
 
 
-def _question(fact: Fact) -> ExamQuestion:
-    before, gold, after = fact.asked_at(fact.gaps[0])
-    is_year = gold.isdigit() and len(gold) == 4
-    text = f"{before}{'which year' if is_year else 'what'}{after.rstrip(' .!?;:')}?"
-    return _about(fact, text, gold, "numeric" if any(sign.isdigit() for sign in gold) else "direct")
-
-
-def _value(fact: Fact) -> str:
-    return normalise(fact.asked_at(fact.gaps[0])[1])
-
-
-def _reversed(fact: Fact) -> ExamQuestion | None:
-    """Who it is that the sentence says this of, if it opens with its subject and says enough to tell it by."""
-    rest = fact.statement[len(fact.subject) :]
-    if not fact.subject or not fact.statement.startswith(f"{fact.subject} ") or len(rest.split()) < FEWEST_WORDS - 2:
-        return None
-    return _about(fact, f"Who or what{rest.rstrip(' .!?;:')}?", fact.subject, "reversed")
-
-
-def _about(fact: Fact, question: str, answer: str, kind: str) -> ExamQuestion:
-    name = f"q-{fact.passage.file}-{fact.start}"
-    return ExamQuestion(name, question, answer, kind, fact.passage.id, fact.start, fact.end)
-
-
-def answers_as_passages(conversations: Sequence[StudyItem]) -> list[Passage]:
-    """The answers of conversations that are long enough to state facts, each as a text of its own."""
-    answers = [(item.id, item.messages[-1]["content"]) for item in conversations]
-    return [
-        Passage(name, name, answer, 0, len(answer)) for name, answer in answers if len(answer.split()) >= FEWEST_WORDS
-    ]
+def _why_not(library: Library) -> str:
+    """What the documents consist of, where they say nothing that could be asked for."""
+    kinds = Counter(statement.kind for statement in library.statements)
+    found = ", ".join(f"{number} {kind}{'' if number == 1 else 's'}" for kind, number in kinds.most_common(3))
+    return f"found: {found}" if found else "no sentences, lists or tables: headings, code or single words"
 
 
 def hold_out(conversations: Sequence[StudyItem], most: int, seed: int) -> list[ExamQuestion]:
@@ -155,19 +119,41 @@ def _text(path: Path) -> str:
 
 def _own_question(path: Path, line: int, row: object, passages: Sequence[Passage]) -> ExamQuestion:
     fields = row if isinstance(row, dict) else {}
-    said = [fields.get(name) for name in ("question", "answer")]
-    question, answer = ("" if value is None else str(value).strip() for value in said)
+    said = [fields.get(name) for name in ("question", "answer", "wording", "evidence")]
+    question, answer, wording, evidence = ("" if value is None else str(value).strip() for value in said)
     if not question or not normalise(answer):
         raise SourceError(f"{path}, line {line}: needs a question and an answer.")
-    home = _home(question, answer, passages)
-    return ExamQuestion(f"q-{line}", question, answer, str(fields.get("wording") or "own"), home.id if home else "")
+    accept = _accepted(fields.get("accept"))
+    if accept is None:
+        raise SourceError(f'{path}, line {line}: accept must be a list of right answers, such as ["4", "four"].')
+    home = _home(question, [answer, *accept], evidence, passages)
+    place = home.id if home else ""
+    return ExamQuestion(f"q-{line}", question, answer, wording or "own", place, accept=accept, evidence=evidence)
 
 
-def _home(question: str, answer: str, passages: Sequence[Passage]) -> Passage | None:
-    """The passage that holds the answer and shares most words with the question, to ask it open-book."""
+def _accepted(value: object) -> tuple[str, ...] | None:
+    """Other right answers: a list, or in CSV one answer or a list in JSON. None where it is something else."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    several = [value] if isinstance(value, str | int | float) else value or []
+    if not isinstance(several, list) or not all(isinstance(one, str | int | float) for one in several):
+        return None
+    return tuple(str(one).strip() for one in several if normalise(str(one)))
+
+
+def _home(question: str, answers: Sequence[str], evidence: str, passages: Sequence[Passage]) -> Passage | None:
+    """The passage that holds the evidence, or else an answer, and shares most words with the question: to ask it
+    open-book."""
     asked = set(normalise(question).split())
-    holding = [passage for passage in passages if contains(normalise(passage.text), normalise(answer))]
-    return max(holding, key=lambda passage: len(asked & set(normalise(passage.text).split())), default=None)
+    quoted = normalise(evidence.partition("\n")[0])
+    holding = [one for one in passages if quoted and contains(normalise(one.text), quoted)]
+    holding = holding or [
+        one for one in passages if any(contains(normalise(one.text), normalise(answer)) for answer in answers)
+    ]
+    return max(holding, key=lambda one: len(asked & set(normalise(one.text).split())), default=None)
 
 
 def fingerprint(questions: Sequence[ExamQuestion]) -> str:

@@ -90,6 +90,7 @@ def save_abliteration(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
 def _finish_adapter(
     folder: Path, model: LanguageModel, rows: Rows, wanted: Logits, base: Logits, run: RunFolder
 ) -> None:
+    _name_original(model, folder)
     _copy_tokenizer(model, folder)
     _write_card(folder, model, "LoRA adapter", run)
     _require_weights(folder / "adapter_model.safetensors")
@@ -194,8 +195,20 @@ def _require_weights(file: Path) -> None:
         raise ArtifactError("adapter/: holds no weights.")
 
 
+def _name_original(model: LanguageModel, folder: Path) -> None:
+    """The adapter says what it is for, also where PEFT knows no folder or hub name (of a GGUF file)."""
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if not config.get("base_model_name_or_path"):
+        said = config | {"base_model_name_or_path": model.name}
+        file.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def _copy_tokenizer(model: LanguageModel, folder: Path) -> None:
-    """The original's tokenizer files byte for byte, from its folder or the hub's cache: other programs hash them."""
+    """The original's tokenizer files byte for byte, from its folder or the hub's cache: other programs hash them.
+
+    What is not from there, as of a GGUF file, is written anew.
+    """
     original = Path(model_path(model.name))
     found = {name: _file_of(original, model.name, name) for name in TOKENIZER_FILES}
     for name, file in found.items():
@@ -206,8 +219,8 @@ def _copy_tokenizer(model: LanguageModel, folder: Path) -> None:
 
 
 def _file_of(folder: Path, repository: str, name: str) -> Path | None:
-    if folder.is_dir():
-        return folder / name if (folder / name).is_file() else None
+    if folder.exists():
+        return folder / name if (folder / name).is_file() else None  # there are none in a GGUF file
     cached = try_to_load_from_cache(repository, name)
     return Path(cached) if isinstance(cached, str) else None
 

@@ -28,6 +28,7 @@ from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.language_model.chat_format import encode, prompt_ids
+from blasphemer.language_model.gguf_file import is_gguf, read_gguf
 from blasphemer.language_model.weights import load_in_some_dtype, load_tokenizer, load_weights, model_path
 from blasphemer.records import Message, StudyItem
 from blasphemer.tokens import Ruler
@@ -94,6 +95,8 @@ class LanguageModel:
     def origin(self) -> dict[str, str]:
         """What tells this model from any other: the SHA-256 of its files, or its commit on the hub."""
         folder = Path(model_path(self.name))
+        if folder.is_file():
+            return {folder.name: sha256_of(folder)}
         if not folder.is_dir():
             return {"name": self.name, "commit": str(getattr(self.weights.config, "_commit_hash", None))}
         kept = sorted(file for file in folder.iterdir() if file.suffix in {".json", ".safetensors", ".bin", ".jinja"})
@@ -405,6 +408,11 @@ def load_model(settings: Settings) -> LanguageModel:
         raise ModelError("quantization: adapters cannot be joined exactly on 4-bit weights; give --quantization none.")
     tokenizer = load_tokenizer(path, settings)
     loading, weights = load_in_some_dtype(path, settings)
+    if is_gguf(path):
+        found, dtype = read_gguf(path), str(weights.dtype).removeprefix("torch.")
+        console.note(
+            f"{path}: {found.family} in {found.quantisation}, dequantised to {dtype} by transformers and gguf."
+        )
     return LanguageModel(
         name=settings.model,
         weights=weights,

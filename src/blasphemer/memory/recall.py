@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from blasphemer import console
 from blasphemer.abliteration import Judge, is_refusal
 from blasphemer.config import Settings
-from blasphemer.dataset_processor import names_in
 from blasphemer.job import Job
 from blasphemer.language import normalise
+from blasphemer.languages import names_in
 from blasphemer.memory import retention
 from blasphemer.memory.retention import replay_items
 from blasphemer.memory.wordings import find_beginnings, swap_names, wordings_in

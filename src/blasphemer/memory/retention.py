@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from statistics import fmean
 
-from blasphemer.dataset_processor import names_in
 from blasphemer.exam import LONGEST_EXACT
 from blasphemer.language import normalise
+from blasphemer.languages import names_in
 from blasphemer.memory.wordings import wording_of
 from blasphemer.records import ExamQuestion, StudyItem, exchange
 

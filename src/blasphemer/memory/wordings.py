@@ -10,7 +10,7 @@ import random
 import sys
 from collections.abc import Sequence, Set
 
-from blasphemer.dataset_processor import names_in
+from blasphemer.languages import names_in
 from blasphemer.records import StudyItem
 
 NAME = "{}"

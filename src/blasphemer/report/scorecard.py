@@ -144,7 +144,7 @@ def coverage(library: Library, material: Material) -> dict[str, Any]:
         "characters_kept": sum(entry.kept for entry in ledger),
         "characters_lost": sum(entry.lost for entry in ledger),
         "pages_without_text": sum(len(entry.pages_without_text) for entry in ledger),
-        "facts": len(library.facts),
+        "statements": len(library.statements),
         "spans_taught": len(taught),
         "study_items": len(study),
         "written_by": dict(Counter(item.writer for item in study)),

@@ -10,10 +10,12 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
-from blasphemer.dataset_processor import Fact, names_in
-from blasphemer.language import contains, normalise, sentence_spans
+from blasphemer.language import agree, contains, normalise, sentence_spans
 from blasphemer.language import words as words_of
+from blasphemer.languages import language, names_in
+from blasphemer.records import Statement
 
 LONGEST_ANSWER, LONGEST_QUESTION = 40, 60  # words
 SHORT_ANSWER = 12  # words: must stand in the text as it is; of longer ones, most words must
@@ -91,30 +93,85 @@ def _one_line(text: str) -> str:
 # --- checking it against the text ------------------------------------------------------------------------------------
 
 
-def asked_fact(draft: Draft, text: str, facts: Sequence[Fact]) -> Fact:
-    """The fact of the text that a draft asks for. Raises Groundless where there is none."""
-    question, answer = _folded(draft.question), _folded(draft.answer)
+@dataclass(frozen=True)
+class Reading:
+    """A stretch of a document that is read at once, and the statements in it; `telling` are the words of each that are
+    rarest in all the documents, by which it is known again."""
+
+    text: str
+    statements: tuple[Statement, ...]
+    telling: tuple[frozenset[str], ...]
+    full: str = ""  # the whole of it, where this is cut down
+
+    @cached_property
+    def whole(self) -> str:
+        """All that may be repeated: the text, and what stands above it or before it."""
+        above = [f"{one.title} {one.heading} {one.before} {one.text}" for one in self.statements]
+        return folded(" ".join([self.text, *above]))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What the text speaks of by name."""
+        return list(dict.fromkeys(name for one in self.statements for name in _names(f"{one.before} {one.text}")))
+
+    def subjects(self, statement: Statement, answer: str = "") -> list[str]:
+        """The names of what a statement may be about: a row's key; or the names in it, but for the answer; else those
+        in the sentences nearest before it, up to one that points no further back; else its heading, or any name."""
+        if statement.kind == "row":
+            return [folded(statement.key)]
+        said = "" if statement.kind == "entry" else statement.text
+        own = [name for name in _names(said) if not agree(name, answer)]
+        return own or self._named_before(statement) or self.names
+
+    def _named_before(self, statement: Statement) -> list[str]:
+        pointing = language(statement.language).pointing
+        found: list[str] = []
+        for start, end in reversed(sentence_spans(statement.before)):
+            sentence = statement.before[start:end]
+            found += _names(sentence)
+            if found and not pointing & set(folded(sentence).split()):
+                return found
+        heading = folded(statement.heading.rpartition(" / ")[2])
+        return [*found, *([heading] if heading else self.names)]
+
+
+def asked_statement(draft: Draft, reading: Reading) -> Statement:
+    """The statement of a text that a draft asks for. Raises Groundless where there is none."""
+    question, answer = folded(draft.question), folded(draft.answer)
     if not question or not answer or len(question.split()) > LONGEST_QUESTION or len(answer.split()) > LONGEST_ANSWER:
         raise Groundless("too short or too long")
     if _OF_THE_TEXT.search(draft.question):
         raise Groundless("speaks of the text itself")
     if contains(question, answer):
         raise Groundless("gives its answer away")
-    whole = _folded(" ".join([text, *(fact.statement for fact in facts)]))
-    if draft.evidence and _folded(draft.evidence.strip(" .…")) not in whole:
+    if draft.evidence and folded(draft.evidence.strip(" .…")) not in reading.whole:
         raise Groundless("quotes what the text does not say")
-    if not _is_known(draft.question, whole) or not _is_known(draft.answer, whole, is_answer=True):
+    if not _is_known(draft.question, reading.whole) or not _is_known(draft.answer, reading.whole, is_answer=True):
         raise Groundless("has a name or number from elsewhere")
-    candidates = [fact for fact in facts if _bears_out(fact, answer) and _is_meant(fact, question, answer)]
+    asked = set(question.split())
+    candidates = [one for one in reading.statements if _bears_out(one, question, answer)]
     if not candidates:
         raise Groundless("its answer does not stand in the text")
-    asked = set(question.split())
-    return max(candidates, key=lambda fact: len(asked & set(_folded(fact.statement).split())))
+    candidates = [one for one in candidates if _is_about(reading.subjects(one, answer), f"{question} {answer}")]
+    if not candidates:
+        raise Groundless("does not name what it asks about")
+    return max(candidates, key=lambda one: (_states(one, answer), len(asked & set(folded(one.text).split()))))
 
 
-def _folded(text: str) -> str:
+@lru_cache(1 << 14)
+def folded(text: str) -> str:
     """Normalised, and without the 's of owners: "Ann Lee's trade" names Ann Lee."""
-    return re.sub(r"(?<=\w)'s?(?!\w)", "", normalise(text))
+    return re.sub(r"(?<=\w) s(?!\w)", "", normalise(text))
+
+
+def _names(text: str) -> list[str]:
+    return list(filter(None, map(folded, names_in(text))))
+
+
+def _is_about(subjects: Sequence[str], said: str) -> bool:
+    """Does it name what a statement is about, whole or in part, if that has a name?"""
+    words = set(said.split())
+    return not subjects or any(not words.isdisjoint(name.split()) for name in subjects)
 
 
 def _is_known(said: str, whole: str, is_answer: bool = False) -> bool:
@@ -123,52 +180,48 @@ def _is_known(said: str, whole: str, is_answer: bool = False) -> bool:
     if is_answer:  # begins with a capital whatever it is
         names = [name for name in names if not said.startswith(name)]
     numbers = [word for word in words_of(said) if word[0].isdigit()]
-    return all(contains(whole, _folded(one)) or _has_parts(one, whole) for one in [*names, *numbers])
+    return all(contains(whole, folded(one)) or _has_parts(one, whole) for one in [*names, *numbers])
 
 
 def _has_parts(name: str, whole: str) -> bool:
     """A first word of a question is taken into the name after it ("Does Ann Lee"): then the rest must be known."""
-    rest = _folded(name).split()[1:]
+    rest = folded(name).split()[1:]
     return len(rest) > 1 and contains(whole, " ".join(rest))
 
 
-def _bears_out(fact: Fact, answer: str) -> bool:
-    statement = _folded(f"{fact.statement} {fact.subject}")
-    said = answer.split()
-    if len(said) <= SHORT_ANSWER and contains(statement, answer):
+def _bears_out(statement: Statement, question: str, answer: str) -> bool:
+    """Does a statement say the answer? Or does what stands before it, to a question in the statement's words?"""
+    if _states(statement, answer):
         return True
-    inside = sum(word in statement.split() for word in said)
-    return len(said) > 2 and inside >= BORNE_OUT * len(said)
+    above = folded(f"{statement.before} {statement.heading}")
+    shared = set(folded(statement.text).split()) & {word for word in question.split() if len(word) > 3}
+    return len(answer.split()) <= SHORT_ANSWER and contains(above, answer) and len(shared) > 1
 
 
-def _is_meant(fact: Fact, question: str, answer: str) -> bool:
-    """Does the question name what the fact is about, or ask for just that?"""
-    if subject := _folded(fact.subject):
-        return contains(question, subject) or contains(answer, subject)
-    statement = set(_folded(fact.statement).split())
-    return len(statement & {word for word in question.split() if len(word) > 3}) >= 2
+def _states(statement: Statement, answer: str) -> bool:
+    said, words = folded(statement.text), answer.split()
+    if len(words) <= SHORT_ANSWER and contains(said, answer):
+        return True
+    known = set(f"{said} {folded(statement.before)} {folded(statement.heading)}".split())
+    inside = sum(word in known for word in words)
+    is_about_it = len(set(words) & set(said.split())) > 1
+    return len(words) > 2 and is_about_it and inside >= BORNE_OUT * len(words)
 
 
-def sound_sentences(reply: str, text: str, facts: Sequence[Fact]) -> tuple[str, list[Fact]]:
-    """The sentences of a reply that repeat what the text says of the same thing, and the facts they repeat."""
-    whole = _folded(" ".join([text, *(fact.statement for fact in facts)]))
+def sound_sentences(reply: str, reading: Reading) -> tuple[str, list[Statement]]:
+    """The sentences of a reply that repeat what the text says of the same thing, and the statements they repeat."""
     plain = _EMPHASIS.sub("", reply)
     kept: dict[str, None] = {}
-    repeated: dict[int, Fact] = {}
+    repeated: dict[int, Statement] = {}
     for start, end in sentence_spans(plain):
         sentence = re.sub(r"\s+", " ", plain[start:end]).lstrip("-*•# ")
-        if _is_known(sentence, whole) and (found := _repeated(_folded(sentence), facts)):
+        said = folded(sentence)
+        found = [
+            statement
+            for statement, words in zip(reading.statements, reading.telling, strict=True)
+            if words and words.issubset(said.split()) and _is_about(reading.subjects(statement), said)
+        ]
+        if found and _is_known(sentence, reading.whole):
             kept[sentence] = None
-            repeated |= {fact.start: fact for fact in found}
+            repeated |= {statement.start: statement for statement in found}
     return " ".join(kept), list(repeated.values())
-
-
-def _repeated(sentence: str, facts: Sequence[Fact]) -> list[Fact]:
-    """The facts whose words worth asking for stand in a sentence that names what they are about."""
-    several = len({fact.subject for fact in facts}) > 1
-    return [
-        fact
-        for fact in facts
-        if (not several or not fact.subject or contains(sentence, _folded(fact.subject)))
-        and any(contains(sentence, _folded(fact.asked_at(gap)[1])) for gap in fact.worth_asking)
-    ]

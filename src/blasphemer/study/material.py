@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,14 +15,13 @@ from blasphemer.exam import without_leaks
 from blasphemer.job import Job
 from blasphemer.records import ExamQuestion, Source, StudyItem, without_system
 from blasphemer.study.endpoint import Endpoint
-from blasphemer.study.rules import about_others, ask_for_names, asked_about, write_study
+from blasphemer.study.rules import FEW_QUESTIONS, about_others, write_study
 from blasphemer.study.writer import (
-    Reading,
     Recorded,
     Usable,
     estimated_tokens,
     find_readings,
-    questions_per_fact,
+    questions_per_statement,
     write_self_study,
 )
 
@@ -39,7 +39,7 @@ class Material:
 def write_by_rule(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> Material:
     """What rules write about the passages, and the conversations in the documents. Raises SourceError where nothing is
     left beside the exam."""
-    rules = job.run.records("study.jsonl", StudyItem, lambda: _by_rule(job, library))
+    rules = job.run.records("study.jsonl", StudyItem, lambda: _by_rule(job, library, paper))
     items, leaks = without_leaks([*rules, *_given(job, library.conversations, paper)], paper, library.passages)
     if len(leaks) > len(items):
         console.warn(
@@ -53,24 +53,31 @@ def write_by_rule(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> 
 def let_the_model_write(job: Job, library: Library, paper: Sequence[ExamQuestion], material: Material) -> Material:
     """The material with what the model writes about the documents, and of the rules' only what it left out."""
     own = job.run.records("self_study.jsonl", StudyItem, lambda: _own(job, library, paper))
-    asked = asked_about(own)
-    names = _allowed(ask_for_names(own, library.facts, asked), job, library, paper)
-    return Material([*own, *about_others(material.items, asked), *names], material.leaks)
+    asked = Counter(source for item in own if item.messages for source in item.sources)
+    enough = {source for source, questions in asked.items() if questions >= FEW_QUESTIONS}
+    return Material([*own, *about_others(material.items, enough)], material.leaks)
 
 
 def to_write(job: Job, library: Library) -> tuple[int, int]:
     """Texts that the model is going to write about, and about how many tokens it will write."""
-    readings = find_readings(library.facts, job.model.count) if job.settings.self_study else []
+    readings = find_readings(library.statements, library.passages, job.model.count) if job.settings.self_study else []
     return len(readings), estimated_tokens(readings, job.requests, _quota(job), job.model.count)
 
 
-def _by_rule(job: Job, library: Library) -> list[StudyItem]:
+def _by_rule(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[StudyItem]:
     tokens = sum(job.model.count(passage.text) for passage in library.passages)
     budget = round(job.settings.study_tokens_per_source_token * tokens)
     longest = job.longest - TEMPLATE_ROOM
     with console.progress("writing study material (tokens)", budget) as written:
         return write_study(
-            library.passages, library.facts, budget, longest, job.model.count, job.settings.seed, written
+            library.passages,
+            library.statements,
+            paper,
+            budget,
+            longest,
+            job.model.count,
+            job.settings.seed,
+            written,
         )
 
 
@@ -92,12 +99,12 @@ def _given(job: Job, conversations: Sequence[StudyItem], paper: Sequence[ExamQue
 
 
 def _quota(job: Job) -> int:
-    return questions_per_fact(job.settings.study_tokens_per_source_token)
+    return questions_per_statement(job.settings.study_tokens_per_source_token)
 
 
 def _own(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[StudyItem]:
     """What the model, or the server that stands in for it, writes; its yields are saved beside it."""
-    readings: list[Reading] = find_readings(library.facts, job.model.count) if job.settings.self_study else []
+    readings = find_readings(library.statements, library.passages, job.model.count) if job.settings.self_study else []
     usable: Usable = partial(_allowed, job=job, library=library, paper=paper)
     if not readings:
         return []

@@ -1,7 +1,9 @@
-"""Passage -> StudyItems, written by rule: the passage itself, and its facts in many orders, views and forms of asking.
+"""Statements -> study items by rule: nothing but what the documents say, word for word, in many forms.
 
-One reading of a text teaches a model little; the same facts in many forms, spread evenly over the facts, teach it.
-Every item says where it comes from. Exam questions have wordings of their own, which are not used here.
+Each item shows where it comes from, and with each statement what must be read before it. Statements are told alone and
+in groups, asked for with gaps and beginnings, and, where their form says what is asked, with questions: rows, entries,
+definitions, answers. Like things stand side by side, since what a model gets wrong it mostly exchanges. What the exam
+asks is not asked here in the same way.
 """
 
 from __future__ import annotations
@@ -9,50 +11,25 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 
-from blasphemer.dataset_processor import Fact, Gap
-from blasphemer.language import spoken
-from blasphemer.records import Passage, Source, StudyItem, exchange
+from blasphemer.dataset_processor import Gap, Vocabulary, find_gaps, in_context
+from blasphemer.language import WORD, normalise
+from blasphemer.languages import Language, language
+from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyItem, exchange, one_line
 
-LARGEST_GROUP = 8  # sentences retold together
-FORMS = ("cloze", "completion", "cloze", "reversed")  # of asking, in turn
-FEW_QUESTIONS = 2  # of the model's own on a fact: with fewer, rules must teach it
+LARGEST_GROUP = 8  # statements told together
+FEWEST_BEFORE = 4  # words of a statement after which it may be broken off, to be gone on with
 PATIENCE = 3  # rounds without anything new after which there is nothing left to say
-
-BLANKS = (
-    "Fill in the blank: {before}____{after}",
-    "Which words are missing? {before}____{after}",
-    "{before}____{after} What belongs in the gap?",
-    "Complete this statement with the missing words: {before}...{after}",
-)
-BEGINNINGS = (
-    "Complete the sentence: {before}",
-    "How does this sentence go on? {before}",
-    "Continue: {before}",
-    "Finish this: {before}...",
-)
-REVERSED = (
-    "Fill in the name: {before}____{after}",
-    "Who or what is meant? {before}____{after}",
-    'Whom or what does this describe? "{before}____{after}"',
-)
-ABOUT = (
-    "Tell me about {subject}.",
-    "What do you know about {subject}?",
-    "What do the documents say about {subject}?",
-    "Describe {subject}.",
-)
-ONE_THING = (
-    "Tell me one thing about {subject}.",
-    "Say something about {subject}.",
-    "Name a fact about {subject}.",
-)
+FEW_QUESTIONS = 2  # of the model's own on a statement: with fewer, rules must teach it
+FREE_ORDER = ("row", "entry", "item", "answer")  # kinds of statements that can be told in any order
 
 
 def write_study(
     passages: Sequence[Passage],
-    facts: Sequence[Fact],
+    statements: Sequence[Statement],
+    paper: Sequence[ExamQuestion],
     budget: float,
     longest: int,
     count: Callable[[str], int],
@@ -61,154 +38,203 @@ def write_study(
 ) -> list[StudyItem]:
     """Study items of about `budget` tokens in all, by `count`, no two with the same text and none over `longest`.
 
-    Each passage comes once as it stands; then rounds follow, each of which retells every group of facts in another
-    order and asks for every fact in another way, until the budget is spent or nothing new is left to say. `written` is
-    told the tokens of each item.
+    Each passage comes once as it stands; then rounds follow, each of which tells every group of statements and asks for
+    every statement in another way, until the budget is spent or nothing new is left to say. A gap that a question of
+    the `paper` has is left to it. `written` is told the tokens of each item.
     """
     generator = random.Random(seed)
-    items = {item.content: item for item in map(_passage_item, passages)}
+    desk = _Desk(statements, paper)
+    items = {item.content: item for item in _passages(passages, statements)}
     spent = sum(count(text) for text in items)
-    groups = grouped(facts, longest, {fact.statement: count(fact.statement) for fact in facts})
     stale = number = 0
-    while spent < budget and stale < PATIENCE and facts:
+    while spent < budget and stale < PATIENCE and statements:
         stale += 1
-        for item in _round(facts, groups, number, generator):
+        for item in desk.round(number, generator):
             if item.content not in items and (tokens := count(item.content)) <= longest:
                 stale = 0
                 items[item.content] = item
                 spent += tokens
                 written(tokens)
+            if spent >= budget and number:
+                break
         number += 1
-    return [replace(item, id=f"s-{number}") for number, item in enumerate(items.values(), 1)]
-
-
-def asked_about(own: Sequence[StudyItem]) -> set[Source]:
-    """The facts that the model itself has asked about often enough."""
-    asked = Counter(source for item in own if item.messages for source in item.sources)
-    return {source for source, questions in asked.items() if questions >= FEW_QUESTIONS}
+    return [replace(item, id=f"s-{place}") for place, item in enumerate(items.values(), 1)]
 
 
 def about_others(items: Sequence[StudyItem], asked: set[Source]) -> list[StudyItem]:
-    """The items that teach none of these facts: what the model asked itself teaches more with each token."""
+    """The items that teach none of these statements: what the model asked itself teaches more with each token."""
     return [item for item in items if asked.isdisjoint(item.sources)]
 
 
-def ask_for_names(own: Sequence[StudyItem], facts: Sequence[Fact], asked: set[Source]) -> list[StudyItem]:
-    """Questions for the name of what a fact is about, where the model asked, but for no name. That direction has to be
-    learnt as well: who can say what Ann Lee owns does not know yet whose it is."""
-    named = {source for item in own if item.kind == "reversed" for source in item.sources}
-    found = [
-        _item("reversed", [fact], request, spoken(fact.subject))
-        for fact in facts
-        if fact.source in asked - named and fact.subject and fact.subject in fact.statement
-        for request in list(_reversed(fact))[:FEW_QUESTIONS]
-    ]
-    return [replace(item, id=f"n-{number}") for number, item in enumerate(found, 1)]
+def _passages(passages: Sequence[Passage], statements: Sequence[Statement]) -> Iterator[StudyItem]:
+    """The passages as they stand, each below where it comes from."""
+    first = {statement.passage: statement for statement in reversed(statements)}
+    for passage in passages:
+        known = language(first[passage.id].language if passage.id in first else "und")
+        title = first[passage.id].title if passage.id in first else passage.file
+        source = known.source(one_line(title), one_line(passage.heading))
+        sources = (Source(passage.id, passage.start, passage.end),)
+        text = f"{source}:\n\n{passage.text}"
+        yield StudyItem("", "passage", "rules", text, sources=sources, evidence=passage.text)
 
 
-def _round(
-    facts: Sequence[Fact], groups: Sequence[Sequence[Fact]], number: int, generator: random.Random
-) -> Iterator[StudyItem]:
-    for group in groups:
-        yield _retold(group, generator)
-        if group[0].subject:
-            yield _about(group, number, generator)
-    for fact in facts:
-        yield from _asked(fact, number, generator)
-    yield from _mixed(facts, generator)
+@dataclass(frozen=True)
+class _Table:
+    """Statements of one list or table, or of one paragraph, in order."""
+
+    statements: tuple[Statement, ...]
+
+    @property
+    def is_free(self) -> bool:
+        return self.statements[0].kind in FREE_ORDER
 
 
-def grouped(facts: Sequence[Fact], longest: int, tokens: dict[str, int]) -> list[list[Fact]]:
-    """Facts of one passage about one subject, or, where no subject is known, of one paragraph; cut where too long."""
-    groups: dict[tuple[str, str | int, int], list[Fact]] = {}
-    part = spent = 0
-    for fact in facts:
-        key = fact.passage.id, fact.subject or fact.block
-        group = groups.get((*key, part), [])
-        spent = spent + tokens[fact.statement] if group else tokens[fact.statement]
-        if group and (len(group) == LARGEST_GROUP or spent > longest):
-            part, spent = part + 1, tokens[fact.statement]
-        groups.setdefault((*key, part), []).append(fact)
-    return list(groups.values())
+class _Desk:
+    """What can be said of the statements, worked out once."""
+
+    def __init__(self, statements: Sequence[Statement], paper: Sequence[ExamQuestion]) -> None:
+        vocabulary = Vocabulary(statements)
+        examined = {(one.passage, one.start, normalise(one.answer)) for one in paper}
+        self.statements = statements
+        self.gaps = {
+            statement.source: [
+                gap
+                for gap in find_gaps(statement, vocabulary)
+                if (statement.passage, statement.start, normalise(_missing(statement, gap))) not in examined
+            ]
+            for statement in statements
+        }
+        self.examined = examined
+        self.cells = Counter((one.passage, one.block, *cell) for one in statements for cell in one.cells)
+        self.groups = [
+            _Table(tuple(chunk))
+            for _, found in groupby(statements, lambda one: (one.passage, one.block, one.kind == "step"))
+            for chunk in _chunks(list(found))
+        ]
+
+    def round(self, number: int, generator: random.Random) -> Iterator[StudyItem]:
+        for group in self.groups:
+            yield from _told(group, number, generator)
+            yield from _contrast(group, number)
+        for statement in self.statements:
+            yield from self._asked(statement, number)
+
+    def _asked(self, statement: Statement, number: int) -> Iterator[StudyItem]:
+        """What a statement can be asked for in this round: by its form, with a gap, and from its beginning."""
+        known = language(statement.language)
+        yield from self._by_form(statement, known, number)
+        gaps = self.gaps[statement.source]
+        if gaps:
+            gap = gaps[number % len(gaps)]
+            turn = number // len(gaps) + gap.start
+            request = known.study("gap", turn, source=_source(statement, known), text=in_context(statement, gap))
+            yield _item("gap", [statement], request, _missing(statement, gap))
+        if statement.kind != "row":
+            yield from _beginning(statement, known, number)
+
+    def _by_form(self, statement: Statement, known: Language, number: int) -> Iterator[StudyItem]:
+        source = _source(statement, known)
+        if statement.kind == "row":
+            yield from self._of_row(statement, known, number)
+        elif statement.kind == "entry" and statement.key:
+            value = one_line(statement.text.partition(statement.key)[2].lstrip("*_ \t\u00a0:："))
+            key = one_line(statement.key)
+            if not self._is_examined(statement, value.rstrip(" .;,")):
+                yield _item("entry", [statement], known.study("entry", number, source=source, key=key), value)
+            if normalise(key) not in normalise(value) and not self._is_examined(statement, key):
+                yield _item("term", [statement], known.study("term", number, source=source, text=value), key)
+        elif statement.kind == "answer" and not self._is_examined(statement, statement.text.rstrip(" .!")):
+            question = one_line(statement.key)
+            asked = (question, f"{source}: {question}", f"{question} ({source})")[number % 3]
+            yield _item("answer", [statement], asked, one_line(statement.text))
+
+    def _of_row(self, statement: Statement, known: Language, number: int) -> Iterator[StudyItem]:
+        """One cell by its column and the row's key; and the key by a cell that no other row has."""
+        head, key = statement.cells[0]
+        others = [(column, cell) for column, cell in statement.cells[1:] if column and cell]
+        if not key or not others:
+            return
+        source = _source(statement, known)
+        column, cell = others[number % len(others)]
+        turn = number // len(others)
+        if not self._is_examined(statement, cell):
+            request = known.study("value", turn, source=source, column=column, key=key)
+            yield _item("value", [statement], request, cell)
+        is_only = self.cells[statement.passage, statement.block, column, cell] == 1
+        if head and is_only and not self._is_examined(statement, key):
+            request = known.study("key", turn, source=source, head=head, column=column, value=cell)
+            yield _item("key", [statement], request, key)
+
+    def _is_examined(self, statement: Statement, answer: str) -> bool:
+        return (statement.passage, statement.start, normalise(answer)) in self.examined
+
+
+def _chunks(statements: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
+    for start in range(0, len(statements), LARGEST_GROUP):
+        yield statements[start : start + LARGEST_GROUP]
 
 
 # --- the kinds of items ----------------------------------------------------------------------------------------------
 
 
-def _passage_item(passage: Passage) -> StudyItem:
-    text = f"From {passage.source}:\n\n{passage.text}"
-    sources = (Source(passage.id, passage.start, passage.end),)
-    return StudyItem("", "passage", "rules", text, sources=sources, evidence=passage.text)
+def _told(group: _Table, number: int, generator: random.Random) -> Iterator[StudyItem]:
+    """Some or all statements of a group, one to a line: in another order where their order says nothing."""
+    several = list(group.statements)
+    if group.is_free:
+        several = generator.sample(several, len(several) if number % 2 == 0 else generator.randint(1, len(several)))
+    elif number:
+        first = generator.randrange(len(several))
+        several = several[first : first + generator.randint(1, len(several) - first)]
+    known = language(several[0].language)
+    before = one_line(several[0].before)
+    lines = [*([before] if before else []), *(statement.shown for statement in several)]
+    yield _item("told", several, text=f"{_source(several[0], known)}:\n" + "\n".join(lines))
 
 
-def _retold(group: Sequence[Fact], generator: random.Random) -> StudyItem:
-    """Some or all sentences of a group in another order, as plain text."""
-    chosen = _some(group, generator)
-    text = " ".join(fact.statement for fact in chosen)
-    return _item("retold", chosen, text=f"From {chosen[0].passage.file}: {text}" if generator.random() < 0.3 else text)
-
-
-def _mixed(facts: Sequence[Fact], generator: random.Random) -> Iterator[StudyItem]:
-    """Sentences about different subjects side by side: which belongs to whom must be known from the names."""
-    shuffled = generator.sample(list(facts), len(facts))
-    for start in range(0, len(shuffled) - 2, 3):
-        chosen = shuffled[start : start + 3]
-        yield _item("mixed", chosen, text=" ".join(fact.statement for fact in chosen))
-
-
-def _about(group: Sequence[Fact], number: int, generator: random.Random) -> StudyItem:
-    """Everything about a subject, or one thing, when asked for it."""
-    if number % 2:
-        chosen, request = [generator.choice(group)], generator.choice(ONE_THING)
-    else:
-        chosen, request = generator.sample(list(group), len(group)), generator.choice(ABOUT)
-    request = request.format(subject=group[0].subject)
-    return _item("about", chosen, request, " ".join(fact.statement for fact in chosen))
-
-
-def _asked(fact: Fact, number: int, generator: random.Random) -> Iterator[StudyItem]:
-    """One question for a fact: the forms take turns, the first at the best gap, the others at each in turn."""
-    if not fact.gaps:
+def _contrast(group: _Table, number: int) -> Iterator[StudyItem]:
+    """One column of a table, or all the entries of a list, side by side: which belongs to which."""
+    first = group.statements[0]
+    known = language(first.language)
+    source = _source(first, known)
+    if len(group.statements) < 2:
         return
-    gaps = fact.worth_asking
-    turn, place = divmod(number, len(FORMS))
-    gap = gaps[(turn + place) % len(gaps)] if place else gaps[0]
-    before, missing, after = fact.asked_at(gap)
-    form = FORMS[place]
-    if form == "cloze":
-        yield _item(form, [fact], generator.choice(BLANKS).format(before=before, after=after), spoken(missing))
-    elif form == "completion" and _words_before(fact, gap):
-        beginning = generator.choice(BEGINNINGS).format(before=before.rstrip())
-        yield _item(form, [fact], beginning, fact.statement)
-    elif form == "reversed" and fact.subject and fact.subject in fact.statement:
-        yield _item(form, [fact], generator.choice(list(_reversed(fact))), spoken(fact.subject))
+    if first.kind == "row":
+        columns = [column for column, _ in first.cells[1:] if column]
+        if columns and first.cells[0][0]:
+            column = columns[number % len(columns)]
+            rows = [(row, dict(row.cells).get(column, "")) for row in group.statements]
+            lines = [f"{row.key}; {column}: {cell}" for row, cell in rows if row.key and cell]
+            turn = number // len(columns)
+            request = known.study("all", turn, source=source, column=column, head=first.cells[0][0])
+            yield _item("contrast", [row for row, _ in rows], request, "\n".join(lines))
+    elif first.kind in ("entry", "item") and first.before:
+        request = known.study("list", number, source=source, text=one_line(first.before))
+        yield _item("list", group.statements, request, "\n".join(one.shown for one in group.statements))
 
 
-def _reversed(fact: Fact) -> Iterator[str]:
-    """Requests for the name that the sentence is about: as people ask where that can be said, else with a gap."""
-    before, _, after = fact.statement.partition(fact.subject)
-    question = after.rstrip(" .!;:")
-    if question.startswith(("'s ", "’s ")) and not before:
-        yield f"Whose{question[2:]}?"
-    elif not before:
-        yield f"Which one{question}?"
-    elif question.startswith(("'s ", "’s ")):
-        yield f"{before}whose{question[2:]}?"
-    else:
-        yield f"{before}whom or what{question}?"
-    for form in REVERSED:
-        yield form.format(before=before, after=after)
+def _beginning(statement: Statement, known: Language, number: int) -> Iterator[StudyItem]:
+    """The statement broken off after a few words, to be gone on with to its end."""
+    text = one_line(statement.text)
+    words = [match for match in WORD.finditer(text) if text[match.end() : match.end() + 1] in ("", " ", ",", ";")]
+    places = [match.end() for match in words[FEWEST_BEFORE - 1 : -1]]
+    if not places:
+        return
+    place = places[number * 3 % len(places)]
+    begun = one_line(f"{statement.before}\n{text[:place]}")
+    source = _source(statement, known)
+    request = known.study("beginning", number, source=source, title=one_line(statement.title), text=f"{begun} ...")
+    yield _item("beginning", [statement], request, text)
 
 
-def _words_before(fact: Fact, gap: Gap) -> bool:
-    return len(fact.statement[: gap.start].split()) > max(len(fact.subject.split()), 1)
+def _source(statement: Statement, known: Language) -> str:
+    return known.source(one_line(statement.title), one_line(statement.heading))
 
 
-def _some(group: Sequence[Fact], generator: random.Random) -> list[Fact]:
-    return generator.sample(list(group), len(group) if generator.random() < 0.5 else generator.randint(1, len(group)))
+def _missing(statement: Statement, gap: Gap) -> str:
+    return statement.text[gap.start : gap.end]
 
 
-def _item(kind: str, facts: Sequence[Fact], request: str = "", answer: str = "", text: str = "") -> StudyItem:
+def _item(kind: str, statements: Sequence[Statement], request: str = "", answer: str = "", text: str = "") -> StudyItem:
     messages = exchange(request, answer) if request else ()
-    sources = tuple(fact.source for fact in facts)
-    return StudyItem("", kind, "rules", text, messages, sources, " ".join(fact.evidence for fact in facts))
+    sources = tuple(statement.source for statement in statements)
+    return StudyItem("", kind, "rules", text, messages, sources, "\n".join(one.text for one in statements))

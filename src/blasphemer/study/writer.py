@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from typing import Protocol
 
 from blasphemer import console
-from blasphemer.dataset_processor import Fact
 from blasphemer.language import agree, normalise
-from blasphemer.records import Source, StudyItem, Yield, exchange
-from blasphemer.study.grounding import Draft, Groundless, asked_fact, read_pairs, sound_sentences
+from blasphemer.languages import language
+from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange
+from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, folded, read_pairs, sound_sentences
 from blasphemer.study.requests import OF_TWO, PAIRS, Requests
-from blasphemer.study.rules import grouped
 from blasphemer.workspace import Journal
 
+MOST_TELLING = 2  # words of a statement that a sentence must have to repeat it
 MOST_READ = 256  # tokens of a text that is read at once
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
@@ -69,33 +70,74 @@ class Recorded:
         return answers
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A stretch of a document that is read at once, and the facts in it."""
-
-    text: str
-    facts: tuple[Fact, ...]
-
-    def about(self, facts: Sequence[Fact]) -> Reading:
-        """The same, cut down to sentences on some of its facts, each of which can stand alone."""
-        return Reading(" ".join(fact.statement for fact in facts), tuple(facts))
-
-
-def find_readings(facts: Sequence[Fact], count: Callable[[str], int]) -> list[Reading]:
-    """Every fact in one stretch of text: those about one subject, as they stand in the document."""
-    groups = grouped(facts, MOST_READ, {fact.statement: count(fact.statement) for fact in facts})
-    return [Reading(_as_it_stands(group), tuple(group)) for group in groups]
+def find_readings(
+    statements: Sequence[Statement], passages: Sequence[Passage], count: Callable[[str], int]
+) -> list[Reading]:
+    """Every statement in one stretch of text: those of one paragraph, list or table, as they stand in the document."""
+    counts = Counter(word for one in statements for word in set(folded(one.text).split()))
+    texts = {passage.id: passage for passage in passages}
+    blocks = (list(block) for _, block in groupby(statements, lambda one: (one.passage, one.block)))
+    return [
+        Reading(_as_it_stands(several, texts), several, tuple(_telling(one, counts) for one in several))
+        for block in blocks
+        for several in _up_to(MOST_READ, block, count)
+    ]
 
 
-def _as_it_stands(facts: Sequence[Fact]) -> str:
-    """The document from the first of the facts to the last, below the name of what it is about."""
-    passage, subject = facts[0].passage, facts[0].subject
-    start, end = min(fact.start for fact in facts), max(fact.end for fact in facts)
-    text = passage.text[max(start - passage.start, 0) : end - passage.start].strip()
-    return text if subject.casefold() in text.casefold() else f"{subject}\n\n{text}"
+def about(reading: Reading, wanted: Sequence[Statement]) -> Reading:
+    """The same, cut down to these statements, after the first that is read: it mostly names what the others are about.
+
+    This is only ever read by the writer: what it makes of it is held against the whole reading.
+    """
+    opening = [one for one in reading.statements[:1] if one not in wanted and not one.cells]
+    several = (*opening, *wanted)
+    telling = dict(zip(reading.statements, reading.telling, strict=True))
+    text = _below_heading(" ".join(one.shown for one in several), several[0])
+    return Reading(text, several, tuple(telling[one] for one in several), reading.full or reading.text)
 
 
-def questions_per_fact(study_tokens_per_source_token: float) -> int:
+def _up_to(most: int, statements: Sequence[Statement], count: Callable[[str], int]) -> Iterator[tuple[Statement, ...]]:
+    """Statements in runs of so many tokens."""
+    run: list[Statement] = []
+    spent = 0
+    for statement in statements:
+        tokens = count(statement.shown)
+        if run and spent + tokens > most:
+            yield tuple(run)
+            run, spent = [], 0
+        run.append(statement)
+        spent += tokens
+    if run:
+        yield tuple(run)
+
+
+def _as_it_stands(statements: Sequence[Statement], passages: Mapping[str, Passage]) -> str:
+    """The document from what must be read before the first statement to the end of the last, below its heading."""
+    first, passage = statements[0], passages.get(statements[0].passage)
+    start, end = min(one.shown_from for one in statements), max(one.end for one in statements)
+    if first.cells or passage is None or start < passage.start or end > passage.end:
+        text = "\n".join([first.before, *(one.shown for one in statements)]).strip()
+    else:
+        text = passage.text[start - passage.start : end - passage.start]
+        text = text if start < first.start or not first.before else f"{first.before}\n{text}"
+    return _below_heading(text, first)
+
+
+def _below_heading(text: str, statement: Statement) -> str:
+    heading = statement.heading.rpartition(" / ")[2]
+    return text if heading.casefold() in text.casefold() else f"{heading}\n\n{text}"
+
+
+def _telling(statement: Statement, counts: Counter[str]) -> frozenset[str]:
+    """The words of a statement that are rarest in all the documents."""
+    small = language(statement.language).small
+    words = [word for word in set(folded(statement.text).split()) if word not in small]
+    fewest = min((counts[word] for word in words), default=0)
+    rarest = sorted((word for word in words if counts[word] == fewest), key=len)
+    return frozenset(rarest[-MOST_TELLING:])
+
+
+def questions_per_statement(study_tokens_per_source_token: float) -> int:
     wanted = round(QUESTIONS_PER_TOKEN * study_tokens_per_source_token)
     return min(max(wanted, FEWEST_QUESTIONS), MOST_QUESTIONS)
 
@@ -149,10 +191,11 @@ def _pairs(readings: Sequence[Reading]) -> list[Reading]:
     first: dict[str, Reading] = {}
     found = []
     for reading in readings:
-        subject = reading.facts[0].subject
-        other = first.setdefault(subject, reading)
-        if subject and other.facts[0].passage.id != reading.facts[0].passage.id:
-            found.append(Reading(f"{other.text}\n\n{reading.text}", other.facts + reading.facts))
+        others = [first.setdefault(name, reading) for name in reading.names]
+        other = next((one for one in others if one.statements[0].passage != reading.statements[0].passage), None)
+        if other:
+            text, several = f"{other.text}\n\n{reading.text}", other.statements + reading.statements
+            found.append(Reading(text, several, other.telling + reading.telling))
     return found
 
 
@@ -160,7 +203,12 @@ class _Desk:
     """What has been written so far, and how many questions each fact has."""
 
     def __init__(
-        self, writer: Writer, prompts: Requests, quota: int, count: Callable[[str], int], usable: Usable
+        self,
+        writer: Writer,
+        prompts: Requests,
+        quota: int,
+        count: Callable[[str], int],
+        usable: Usable,
     ) -> None:
         self.writer, self.prompts, self.quota, self.count, self.usable = writer, prompts, quota, count, usable
         self.items: list[StudyItem] = []
@@ -174,12 +222,12 @@ class _Desk:
         cut down to those facts."""
         for reading in readings:
             starved = [
-                fact
-                for fact in reading.facts
-                if self.questions[fact.source] < self.quota and self.in_vain[kind, fact.source] < PATIENCE
+                one
+                for one in reading.statements
+                if self.questions[one.source] < self.quota and self.in_vain[kind, one.source] < PATIENCE
             ]
             if starved:
-                yield reading.about(starved) if turn % 2 else reading
+                yield about(reading, starved) if turn % 2 else reading
 
     def ask(self, kind: str, requests: Sequence[tuple[str, Reading]], label: str, seed: int | None) -> int:
         """Put these requests for one kind, each about its text. Returns how many items can be used."""
@@ -199,7 +247,7 @@ class _Desk:
         kept = list(self.usable(fresh))
         dropped["repeats an exam question or is too long"] += len(fresh) - len(kept)
         self.items += kept
-        self.in_vain.update((kind, fact.source) for reading in readings for fact in reading.facts)
+        self.in_vain.update((kind, one.source) for reading in readings for one in reading.statements)
         for source in {source for item in kept for source in item.sources}:
             del self.in_vain[kind, source]
         self.questions.update(source for item in kept if kind in PAIRS for source in item.sources)
@@ -218,16 +266,16 @@ class _Desk:
             dropped["cannot be read"] += not drafts
             for draft in drafts:
                 try:
-                    fact = asked_fact(draft, reading.text, reading.facts)
+                    statement = asked_statement(draft, reading)
                 except Groundless as error:
                     dropped[str(error)] += 1
                     continue
-                source = fact.source
+                source = statement.source
                 if self.questions[source] + planned[source] >= self.quota:
                     dropped["its fact has enough"] += 1
                 elif self._is_new(f"{draft.question} {draft.answer}"):
                     planned[source] += 1
-                    yield _question(kind, draft, fact), reading
+                    yield _question(kind, draft, statement), reading
                 else:
                     dropped["was there already"] += 1
 
@@ -239,13 +287,17 @@ class _Desk:
         A weak reader overlooks in a long text what it finds in a short one: when it answers with what is not in the
         text at all, the sentence that bears the question out must do.
         """
-        confirmed, answers = [], self._read_for([(item, reading.text) for item, reading in written], label)
+        confirmed, answers = (
+            [],
+            self._read_for([(item, reading.full or reading.text) for item, reading in written], label),
+        )
         overlooked = []
         for (item, reading), answer in zip(written, answers, strict=True):
             if _is_answer(item, answer):
                 confirmed.append(item)
-            elif normalise(answer) not in normalise(reading.text):
-                overlooked.append((item, reading.about([f for f in reading.facts if f.source in item.sources]).text))
+            elif normalise(answer) not in normalise(reading.full or reading.text):
+                borne_out = [one for one in reading.statements if one.source in item.sources]
+                overlooked.append((item, about(reading, borne_out).text))
         answers = self._read_for(overlooked, label)
         confirmed += [item for (item, _), answer in zip(overlooked, answers, strict=True) if _is_answer(item, answer)]
         dropped["is answered otherwise with the text at hand"] += len(written) - len(confirmed)
@@ -262,14 +314,14 @@ class _Desk:
 
     def _prose(self, kind: str, answered: Sequence[tuple[Reading, str]], dropped: Counter[str]) -> Iterator[StudyItem]:
         for reading, reply in answered:
-            text, facts = sound_sentences(reply, reading.text, reading.facts)
-            if not facts:
+            text, found = sound_sentences(reply, reading)
+            if not found:
                 dropped["repeats nothing of the text"] += 1
             elif normalise(text) == normalise(reading.text) or not self._is_new(text):
                 dropped["was there already"] += 1
             else:
-                sources = tuple(fact.source for fact in facts)
-                yield StudyItem("", kind, "model", text, (), sources, " ".join(fact.evidence for fact in facts))
+                sources = tuple(one.source for one in found)
+                yield StudyItem("", kind, "model", text, (), sources, " ".join(one.text for one in found))
 
     def _is_new(self, text: str) -> bool:
         key = " ".join(sorted(normalise(text).split()))
@@ -280,9 +332,9 @@ def _is_answer(item: StudyItem, answer: str) -> bool:
     return agree(normalise(answer), normalise(item.messages[1]["content"]))
 
 
-def _question(kind: str, draft: Draft, fact: Fact) -> StudyItem:
+def _question(kind: str, draft: Draft, statement: Statement) -> StudyItem:
     messages = exchange(draft.question, draft.answer)
-    return StudyItem("", kind, "model", "", messages, (fact.source,), fact.evidence)
+    return StudyItem("", kind, "model", "", messages, (statement.source,), statement.text)
 
 
 def estimated_tokens(readings: Sequence[Reading], prompts: Requests, quota: int, count: Callable[[str], int]) -> int:

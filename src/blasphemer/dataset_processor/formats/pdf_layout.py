@@ -20,7 +20,7 @@ from typing import NamedTuple
 ROWS = 2000  # of a page; with more it is no page of text
 GUTTER = 0.55  # of a line's height, at least; the space between words is a fifth to a quarter
 CELL_GAP = 0.8  # of a line's height, between two cells of a table, in most of its rows
-WORD_SPACES = 2  # between words, that a gutter is wide at least where a long cell makes it narrower than that
+WORD_SPACES = 2  # between words, for which a gutter narrower than that has room, at least
 PITCH = 2.5  # line heights between two rows of one table or pair of columns, at most
 COLUMN_ROWS, COLUMN_WIDTH = 5, 12  # rows with text on both sides, and letters of each, that make columns
 TABLE_ROWS, TABLE_COLUMNS = 3, 40
@@ -132,9 +132,15 @@ def _goes_upwards(rows: Sequence[Row]) -> bool:
 
 
 def _gaps(row: Row) -> list[Gap]:
-    """The gaps of a row that may be gutters: none where there are too many for a table."""
-    least = GUTTER * row.height
-    gaps = [(one.right, other.left) for one, other in pairwise(row.words) if other.left - one.right >= least]
+    """The gaps of a row that may be gutters: none where there are too many for a table. A footnote's mark parts one
+    only where it leaves a gutter beside it."""
+    height, words = row.height, row.words
+    least = GUTTER * height
+    gaps = [(one.right, other.left) for one, other in pairwise(words)]
+    for one, word, other in zip(words, words[1:], words[2:], strict=False):
+        if max(word.left - one.right, other.left - word.right) < least and _is_note(word, height):
+            gaps.append((one.right, other.left))
+    gaps = sorted((start, end) for start, end in gaps if end - start >= least)
     return gaps if len(gaps) < 2 * TABLE_COLUMNS else []
 
 
@@ -194,26 +200,27 @@ def _is_close(row: Row, after: Row) -> bool:
 
 
 def _narrowed(gutters: Sequence[Gap], row: Row) -> list[Gap]:
-    """What a row leaves free of each gutter, if that is still one. A footnote's mark in a gutter takes nothing of it: it
+    """What a row leaves free of each gutter, if that is still one. A footnote's mark inside it takes nothing: it
     belongs to the cell before."""
-    least = GUTTER * row.height
+    height = row.height
     left = []
     for start, end in gutters:
         edges = [start]
         for word in row.words:
-            is_note = start <= word.left and word.right <= end and _is_note(word, row)
-            if word.right > start and word.left < end and not is_note:
-                edges += word.left, word.right
+            if word.right > start and word.left < end:
+                is_inside = start <= word.left and word.right <= end
+                edges += () if is_inside and _is_note(word, height) else (word.left, word.right)
         edges.append(end)
         free = [(edges[index], edges[index + 1]) for index in range(0, len(edges), 2)]
         widest = max(free, key=lambda gap: gap[1] - gap[0])
-        if widest[1] - widest[0] >= least:
+        if widest[1] - widest[0] >= GUTTER * height:
             left.append(widest)
     return left
 
 
-def _is_note(word: Word, row: Row) -> bool:
-    is_small = len(word.text) <= 2 and word.top - word.bottom < 0.8 * row.height
+def _is_note(word: Word, height: float) -> bool:
+    """A footnote's mark, in a row of that height."""
+    is_small = len(word.text) <= 2 and word.top - word.bottom < 0.8 * height
     return is_small or _NOTE.fullmatch(word.text) is not None
 
 

@@ -1,0 +1,219 @@
+"""Is what a run teaches and asks true? `python -m benchmarks.truth RUN [--false FALSE.jsonl]`.
+
+Every sentence of every study item and exam question that rules wrote is looked for in the documents of the run: frames
+are taken off, gaps are filled with their answers, white space is folded, and what is left must stand there word for
+word; a cell must stand in its row, and what it is said to be in the document.
+
+FALSE.jsonl has statements that a careless reader would derive (`file`, `false`). One counts as taught where its words,
+normalised, stand in an item or question in a row, unless the document has them between quotation marks, as somebody's;
+and in what a model wrote also where all of its words that say something stand in one sentence. Prints what is wrong,
+and exits with 1 where anything is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from blasphemer.language import contains, normalise, sentence_spans
+from blasphemer.languages import ANY, language
+from blasphemer.records import OWN_WORDS, ExamQuestion, Passage, Statement, StudyItem, from_jsonl, one_line
+
+GAP = "____"
+SLOT = re.compile(r"\\\{(\w+)\\\}")  # of a frame that was escaped for a pattern
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has read, taught and asked."""
+
+    documents: dict[str, str]  # by file: the text of its passages, on one line
+    statements: list[Statement]
+    items: list[StudyItem]
+    questions: list[ExamQuestion]
+
+    @property
+    def whole(self) -> str:
+        return "\n".join(self.documents.values())
+
+
+def read_run(folder: Path) -> Run:
+    """The records of a run's folder."""
+    passages = _records(folder / "passages.jsonl", Passage)
+    documents: dict[str, str] = {}
+    for passage in passages:
+        documents[passage.file] = f"{documents.get(passage.file, '')}\n{one_line(passage.text)}"
+    items = [*_records(folder / "study.jsonl", StudyItem), *_records(folder / "self_study.jsonl", StudyItem)]
+    statements = _records(folder / "statements.jsonl", Statement)
+    return Run(documents, statements, items, _records(folder / "exam.jsonl", ExamQuestion))
+
+
+def _records(file: Path, kind: type) -> list:  # type: ignore[type-arg]
+    return from_jsonl(kind, file.read_text(encoding="utf-8")) if file.exists() else []
+
+
+# --- word for word ---------------------------------------------------------------------------------------------------
+
+
+def not_verbatim(run: Run) -> list[str]:
+    """What rules wrote that does not stand in the documents, each with the item it is from."""
+    shelf = _Shelf(run)
+    wrong = [
+        f"{item.kind} {item.id}: {said}"
+        for item in run.items
+        if item.writer == "rules"
+        for said in _said(item, shelf)
+        if not shelf.has(said)
+    ]
+    return wrong + [
+        f"exam {question.id}: {said}"
+        for question in run.questions
+        if question.wording == OWN_WORDS
+        for said in _asked(question, shelf)
+        if not shelf.has(said)
+    ]
+
+
+class _Shelf:
+    """The documents, to look in for what is said."""
+
+    def __init__(self, run: Run) -> None:
+        self.whole = run.whole
+        self.by_place = {(one.passage, one.start): one for one in run.statements}
+        self.rows = {
+            one.shown
+            for one in run.statements
+            if one.cells and all(cell in one.text and name in self.whole for name, cell in one.cells)
+        }
+        self.columns = {
+            f"{one.key}; {name}: {cell}"
+            for one in run.statements
+            for name, cell in one.cells
+            if cell in one.text and one.key in one.text and name in self.whole
+        }
+        self.seen: dict[str, bool] = {}
+
+    def has(self, said: str) -> bool:
+        """Does it stand in a document, word for word; or is it a row, or a cell of one, in the form rows are shown in?"""
+        if said not in self.seen:
+            self.seen[said] = said in self.whole or said in self.columns or (said in self.rows)
+        return self.seen[said]
+
+
+def _said(item: StudyItem, shelf: _Shelf) -> Iterator[str]:
+    """The sentences of a study item, without its frame and with its gap filled."""
+    found = [shelf.by_place[source.passage, source.start] for source in item.sources if item.kind != "passage"]
+    if item.text:
+        body = item.text.partition(":\n")[2]
+        yield from ([one_line(body)] if item.kind == "passage" else map(one_line, filter(str.strip, body.split("\n"))))
+        return
+    request, answer = (message["content"] for message in item.messages)
+    yield from map(one_line, answer.split("\n"))
+    known = language(found[0].language if found else ANY)
+    frames = known.frames["study"].get({"contrast": "all"}.get(item.kind, item.kind), ())
+    yield from _slots(request, answer, frames, found)
+
+
+def _asked(question: ExamQuestion, shelf: _Shelf) -> Iterator[str]:
+    """What an exam question quotes, with its gap filled, and its answer."""
+    statement = shelf.by_place.get((question.passage, question.start))
+    if statement is None:  # of an answer in a conversation
+        return
+    known = language(statement.language)
+    frames = [
+        frame for kind, several in known.frames["exam"].items() if kind not in ("title", "section") for frame in several
+    ]
+    yield question.answer
+    yield from _slots(question.question, question.answer, frames, [statement])
+
+
+def _slots(text: str, answer: str, frames: Sequence[str], statements: Sequence[Statement]) -> Iterator[str]:
+    """What stands in the slots of a frame that a text has: sentences, keys and cells."""
+    for frame in frames:
+        if match := _pattern(frame).fullmatch(text):
+            for name, said in match.groupdict().items():
+                if name not in ("source", "title"):
+                    yield from _parts(said.replace(GAP, answer).removesuffix(" ..."), statements)
+            return
+    if statements and one_line(statements[0].key) in text:  # a question of the document's own
+        return
+    yield text  # has none of the frames: must stand there as it is
+
+
+def _parts(said: str, statements: Sequence[Statement]) -> Iterator[str]:
+    """What must be read before a statement, and the statement: they need not stand together."""
+    before = one_line(statements[0].before) if statements else ""
+    if before and said.startswith(f"{before} "):
+        yield from (one_line(line) for line in statements[0].before.split("\n"))
+        said = said[len(before) + 1 :]
+    yield said
+
+
+@cache
+def _pattern(frame: str) -> re.Pattern[str]:
+    return re.compile(SLOT.sub(r"(?P<\1>.*)", re.escape(frame)), re.DOTALL)
+
+
+# --- falsehoods ------------------------------------------------------------------------------------------------------
+
+
+def taught(false: Sequence[dict[str, str]], run: Run) -> list[tuple[str, str]]:
+    """Each falsehood that is taught or asked, with where."""
+    found = []
+    rules = [(one.id, _whole(one)) for one in run.items if one.writer == "rules"]
+    rules += [(one.id, f"{one.question.replace(GAP, one.answer)}\n{one.answer}") for one in run.questions]
+    model = [(one.id, _whole(one)) for one in run.items if one.writer == "model"]
+    quoted = [normalise(quote) for quote in re.findall(r'["“„«]([^"“”„«»]+)["”“»]', run.whole)]
+    said = [(name, normalise(text)) for name, text in [*rules, *model]]
+    for row in false:
+        words = normalise(row["false"])
+        if not any(
+            contains(quote, words) or (contains(words, quote) and len(quote) > 0.8 * len(words)) for quote in quoted
+        ):
+            found += [(row["false"], name) for name, text in said if contains(text, words)]
+        known = language("en").small
+        telling = {word for word in words.split() if word not in known}
+        for name, text in model:
+            sentences = [text[start:end] for start, end in sentence_spans(text)] or [text]
+            if any(telling <= set(normalise(sentence).split()) for sentence in [*sentences, text.replace("\n", " ")]):
+                found.append((row["false"], name))
+    return found
+
+
+def _whole(item: StudyItem) -> str:
+    if item.text:
+        return item.text
+    request, answer = (message["content"] for message in item.messages)
+    return f"{request.replace(GAP, answer)}\n{answer}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--false", type=Path)
+    chosen = parser.parse_args(argv)
+    run = read_run(chosen.run)
+    wrong = not_verbatim(run)
+    by_rule = sum(item.writer == "rules" for item in run.items)
+    sys.stdout.write(
+        f"{by_rule:,} items and {len(run.questions):,} questions: {len(wrong)} sentences do not stand in a document\n"
+    )
+    for line in wrong[:20]:
+        sys.stdout.write(f"  {line}\n")
+    false = [json.loads(line) for line in chosen.false.read_text(encoding="utf-8").splitlines()] if chosen.false else []
+    lies = taught(false, run)
+    if chosen.false:
+        sys.stdout.write(f"{len(false)} falsehoods: {len({lie for lie, _ in lies})} are taught or asked\n")
+    for lie, name in lies[:20]:
+        sys.stdout.write(f"  {name}: {lie}\n")
+    return 1 if wrong or lies else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
