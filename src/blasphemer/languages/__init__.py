@@ -84,7 +84,7 @@ class Language:
 def find_language(text: str) -> str:
     """The code of the language that a text is written in, ANY if it is none of those known here.
 
-    Told by the script, or by the share of a language's small words, days, months and numbers. A text of names and numbers alone has no language.
+    Told by the script, or by the share of small words, days, months and numbers. Names alone have no language.
     """
     text = text[:READ]
     letters = Counter(ord(letter) for letter in text if letter.isalpha())
@@ -112,10 +112,10 @@ def language(code: str) -> Language:
     return Language(code=code, frames=frames, **{**words, "capitals": said["capitals"]})
 
 
-def names_in(text: str) -> list[str]:
+def names_in(text: str, code: str = "") -> list[str]:
     """The names in a sentence of its own, of which nothing else is known: runs of words with a capital, small words of
-    names between them included, and no small word alone."""
-    known = language(find_language(text))
+    names between them included, and no small word alone. `code` is its language, where that is known."""
+    known = language(code or find_language(text))
     names: list[str] = []
     run: list[regex.Match[str]] = []
     for match in [*WORD.finditer(text), None]:

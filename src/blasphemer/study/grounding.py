@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 
 from blasphemer.language import agree, contains, normalise, sentence_spans
@@ -19,6 +20,7 @@ from blasphemer.records import Statement
 
 LONGEST_ANSWER, LONGEST_QUESTION = 40, 60  # words
 SHORT_ANSWER = 12  # words: must stand in the text as it is; of longer ones, most words must
+LIKE = 0.5  # share of two names that is written alike, before one is taken for the other misspelt
 BORNE_OUT = 0.8  # share of a long answer's words that one or two sentences of the text must have
 
 _MARK = r"(?:[-*>#\s]|\d{1,3}[.)])*"  # what lists and headings put before a line
@@ -112,7 +114,23 @@ class Reading:
     @cached_property
     def names(self) -> list[str]:
         """What the text speaks of by name."""
-        return list(dict.fromkeys(name for one in self.statements for name in _names(f"{one.before} {one.text}")))
+        said = (f"{one.before} {one.text}" for one in self.statements)
+        return list(dict.fromkeys(name for text in said for name in self.names_in(text)))
+
+    def names_in(self, text: str) -> list[str]:
+        """The names in what is said in the language of the text, folded."""
+        return list(filter(None, map(folded, names_in(text, self.language))))
+
+    @property
+    def language(self) -> str:
+        return self.statements[0].language
+
+    @cached_property
+    def spelt(self) -> dict[str, str]:
+        """The names, keys and headings of the text as they are written, by their folded form."""
+        found = [name for one in self.statements for name in names_in(f"{one.before} {one.text}", self.language)]
+        found += [name for one in self.statements for name in (one.key, one.heading.rpartition(" / ")[2])]
+        return {folded(name): name for name in found}
 
     def subjects(self, statement: Statement, answer: str = "") -> list[str]:
         """The names of what a statement may be about: a row's key; or the names in it, but for the answer; else those
@@ -120,7 +138,7 @@ class Reading:
         if statement.kind == "row":
             return [folded(statement.key)]
         said = "" if statement.kind == "entry" else statement.text
-        own = [name for name in _names(said) if not agree(name, answer)]
+        own = [name for name in self.names_in(said) if not agree(name, answer)]
         return own or self._named_before(statement) or self.names
 
     def _named_before(self, statement: Statement) -> list[str]:
@@ -128,7 +146,7 @@ class Reading:
         found: list[str] = []
         for start, end in reversed(sentence_spans(statement.before)):
             sentence = statement.before[start:end]
-            found += _names(sentence)
+            found += self.names_in(sentence)
             if found and not pointing & set(folded(sentence).split()):
                 return found
         heading = folded(statement.heading.rpartition(" / ")[2])
@@ -146,7 +164,7 @@ def asked_statement(draft: Draft, reading: Reading) -> Statement:
         raise Groundless("gives its answer away")
     if draft.evidence and folded(draft.evidence.strip(" .…")) not in reading.whole:
         raise Groundless("quotes what the text does not say")
-    if not _is_known(draft.question, reading.whole) or not _is_known(draft.answer, reading.whole, is_answer=True):
+    if not _is_known(draft.question, reading) or not _is_known(draft.answer, reading, is_answer=True):
         raise Groundless("has a name or number from elsewhere")
     asked = set(question.split())
     candidates = [one for one in reading.statements if _bears_out(one, question, answer)]
@@ -158,14 +176,28 @@ def asked_statement(draft: Draft, reading: Reading) -> Statement:
     return max(candidates, key=lambda one: (_states(one, answer), len(asked & set(folded(one.text).split()))))
 
 
+def with_right_name(draft: Draft, reading: Reading) -> Draft:
+    """A question with one name that the text does not have, where one is meant that is written like it, or there is
+    only one: with that in its place.
+
+    Weak writers misspell names that are new to them. What comes of it is checked like any other draft.
+    """
+    strange = [name for name in names_in(draft.question, reading.language) if not _is_in(name, reading.whole)]
+    answer = folded(draft.answer)
+    stating = [one for one in reading.statements if _states(one, answer)]
+    meant = list(dict.fromkeys(name for one in stating for name in reading.subjects(one, answer)))
+    if len(strange) != 1 or not meant:
+        return draft
+    nearest = meant if len(meant) == 1 else get_close_matches(folded(strange[0]), meant, 1, LIKE)
+    if not nearest:
+        return draft
+    return replace(draft, question=draft.question.replace(strange[0], reading.spelt[nearest[0]]))
+
+
 @lru_cache(1 << 14)
 def folded(text: str) -> str:
     """Normalised, and without the 's of owners: "Ann Lee's trade" names Ann Lee."""
     return re.sub(r"(?<=\w) s(?!\w)", "", normalise(text))
-
-
-def _names(text: str) -> list[str]:
-    return list(filter(None, map(folded, names_in(text))))
 
 
 def _is_about(subjects: Sequence[str], said: str) -> bool:
@@ -174,13 +206,17 @@ def _is_about(subjects: Sequence[str], said: str) -> bool:
     return not subjects or any(not words.isdisjoint(name.split()) for name in subjects)
 
 
-def _is_known(said: str, whole: str, is_answer: bool = False) -> bool:
+def _is_known(said: str, reading: Reading, is_answer: bool = False) -> bool:
     """Do all names and numbers in what was said occur in the text?"""
-    names = names_in(said)
+    names = names_in(said, reading.language)
     if is_answer:  # begins with a capital whatever it is
         names = [name for name in names if not said.startswith(name)]
     numbers = [word for word in words_of(said) if word[0].isdigit()]
-    return all(contains(whole, folded(one)) or _has_parts(one, whole) for one in [*names, *numbers])
+    return all(_is_in(one, reading.whole) for one in [*names, *numbers])
+
+
+def _is_in(name: str, whole: str) -> bool:
+    return contains(whole, folded(name)) or _has_parts(name, whole)
 
 
 def _has_parts(name: str, whole: str) -> bool:
@@ -221,7 +257,7 @@ def sound_sentences(reply: str, reading: Reading) -> tuple[str, list[Statement]]
             for statement, words in zip(reading.statements, reading.telling, strict=True)
             if words and words.issubset(said.split()) and _is_about(reading.subjects(statement), said)
         ]
-        if found and _is_known(sentence, reading.whole):
+        if found and _is_known(sentence, reading):
             kept[sentence] = None
             repeated |= {statement.start: statement for statement in found}
     return " ".join(kept), list(repeated.values())

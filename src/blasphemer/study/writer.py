@@ -19,7 +19,16 @@ from blasphemer import console
 from blasphemer.language import agree, normalise
 from blasphemer.languages import language
 from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange
-from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, folded, read_pairs, sound_sentences
+from blasphemer.study.grounding import (
+    Draft,
+    Groundless,
+    Reading,
+    asked_statement,
+    folded,
+    read_pairs,
+    sound_sentences,
+    with_right_name,
+)
 from blasphemer.study.requests import OF_TWO, PAIRS, Requests
 from blasphemer.workspace import Journal
 
@@ -264,7 +273,8 @@ class _Desk:
         for reading, reply in answered:
             drafts = read_pairs(reply)
             dropped["cannot be read"] += not drafts
-            for draft in drafts:
+            for drafted in drafts:
+                draft = with_right_name(drafted, reading)
                 try:
                     statement = asked_statement(draft, reading)
                 except Groundless as error:
