@@ -24,7 +24,6 @@ from statistics import fmean
 from blasphemer import exam, workspace
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
-from blasphemer.dataset_processor.facts import find_facts
 from blasphemer.exam import grading
 from blasphemer.exam.leaks import without_leaks
 from blasphemer.language_model.chat_format import encode
@@ -37,7 +36,7 @@ from blasphemer.memory.wordings import wordings_in
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, ExamQuestion, Marks, Passage, Plan, Source, StudyItem, exchange, from_jsonl
 from blasphemer.report import scorecard, significance
-from blasphemer.study.rules import about_others, ask_for_names, asked_about
+from blasphemer.study.rules import about_others, asked_about
 from blasphemer.workspace import RunFolder
 
 # Row -> what is left out of the study material: kinds of items, "model" for all that it wrote, ...
@@ -162,10 +161,8 @@ def lessons(
     else:
         written, _ = without_leaks(found.written, found.questions, found.passages)
         own = [item for item in found.own if not out & {"model", item.kind}]
-        facts = find_facts(found.passages)
         asked = set() if "choice" in out else asked_about(own)
-        named, _ = without_leaks(ask_for_names(own, facts, asked), found.questions, found.passages)
-        added = [item for item in [*about_others(written, asked), *named] if item.kind not in out]
+        added = [item for item in about_others(written, asked) if item.kind not in out]
         study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
     rehearsed = [] if "replay" in out else retention.divide(found.recalled, settings.seed)[0]
     examples = encode(study, model.tokenizer, model.context)

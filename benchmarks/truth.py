@@ -45,13 +45,21 @@ class Run:
 
 def read_run(folder: Path) -> Run:
     """The records of a run's folder."""
-    passages = _records(folder / "passages.jsonl", Passage)
-    documents: dict[str, str] = {}
-    for passage in passages:
-        documents[passage.file] = f"{documents.get(passage.file, '')}\n{one_line(passage.text)}"
+    documents = documents_of(_records(folder / "passages.jsonl", Passage))
     items = [*_records(folder / "study.jsonl", StudyItem), *_records(folder / "self_study.jsonl", StudyItem)]
     statements = _records(folder / "statements.jsonl", Statement)
     return Run(documents, statements, items, _records(folder / "exam.jsonl", ExamQuestion))
+
+
+def documents_of(passages: Sequence[Passage]) -> dict[str, str]:
+    """The text of each file on one line, put together again from its passages, which may overlap."""
+    documents: dict[str, str] = {}
+    reached: dict[str, int] = {}
+    for passage in passages:
+        new = passage.text[max(reached.get(passage.file, 0) - passage.start, 0) :] if passage.start else passage.text
+        documents[passage.file] = f"{documents.get(passage.file, '')} {new}"
+        reached[passage.file] = passage.end
+    return {file: one_line(text) for file, text in documents.items()}
 
 
 def _records(file: Path, kind: type) -> list:  # type: ignore[type-arg]
@@ -87,20 +95,21 @@ class _Shelf:
         self.whole = run.whole
         self.by_place = {(one.passage, one.start): one for one in run.statements}
         self.rows = {
-            one.shown
+            one_line(one.shown)
             for one in run.statements
-            if one.cells and all(cell in one.text and name in self.whole for name, cell in one.cells)
+            if one.cells and all(cell in one.text and one_line(name) in self.whole for name, cell in one.cells)
         }
         self.columns = {
-            f"{one.key}; {name}: {cell}"
+            one_line(f"{one.key}; {name}: {cell}")
             for one in run.statements
             for name, cell in one.cells
-            if cell in one.text and one.key in one.text and name in self.whole
+            if cell in one.text and one.key in one.text and one_line(name) in self.whole
         }
         self.seen: dict[str, bool] = {}
 
     def has(self, said: str) -> bool:
-        """Does it stand in a document, word for word; or is it a row, or a cell of one, in the form rows are shown in?"""
+        """Does it stand in a document, word for word? Or is it a row, or a cell of one, as rows are shown?"""
+        said = one_line(said)
         if said not in self.seen:
             self.seen[said] = said in self.whole or said in self.columns or (said in self.rows)
         return self.seen[said]

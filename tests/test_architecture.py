@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "src" / "blasphemer"
 # From the ground up. A room may import rooms of lower floors only.
 FLOORS = (
     {"errors", "records", "language"},
-    {"config", "console", "tokens"},
+    {"config", "console", "tokens", "languages"},
     {"command_line", "workspace"},
     {"job"},
     {"dataset_processor", "language_model", "quiet"},

@@ -327,23 +327,23 @@ OTHER_TEMPLATES = {
 
 def test_last_learnt_id_ends_the_turn() -> None:
     """Pitfall 14."""
-    example = encoded(chat("Where does Ibbet live?", "In Brackwater."))
+    example = encoded(chat("Where does Maud live?", "In Padley."))
     assert example.ids[-1] == TOKENIZER.eos_token_id
     assert example.learn[-1]
 
 
 def test_the_prompt_is_not_learnt_and_all_of_the_answer_is() -> None:
     """Pitfall 15."""
-    example = encoded(chat("Where does Ibbet live?", "In Brackwater."))
+    example = encoded(chat("Where does Maud live?", "In Padley."))
     assert show_learnt(example, TOKENIZER) == [
-        ("<s><|user|>\nWhere does Ibbet live?<|end|>\n<|assistant|>\n", False),
-        ("In Brackwater.<|end|>", True),
+        ("<s><|user|>\nWhere does Maud live?<|end|>\n<|assistant|>\n", False),
+        ("In Padley.<|end|>", True),
     ]
 
 
 def test_only_the_last_answer_of_a_chat_is_learnt() -> None:
     """Pitfall 15."""
-    first, second = chat("Who?", "Ibbet.").messages, chat("Where?", "Here.").messages
+    first, second = chat("Who?", "Maud.").messages, chat("Where?", "Here.").messages
     example = encoded(StudyItem("s-1", "about", "rules", messages=(*first, *second)))
     assert TOKENIZER.decode(learnt(example)) == "Here.<|end|>"
 
@@ -352,12 +352,12 @@ def test_only_the_last_answer_of_a_chat_is_learnt() -> None:
 def test_the_prompt_of_training_is_the_prompt_of_answering(template: str) -> None:
     """Pitfall 14."""
     tokenizer = templated(template)
-    item = chat(" Who is <|end|> ? ", "Ibbet <s>.")
+    item = chat(" Who is <|end|> ? ", "Maud <s>.")
     prompt = prompt_ids(tokenizer, item.messages[:1])
     example = encoded(item, tokenizer)
     assert list(example.ids[: len(prompt)]) == prompt
     assert example.learn == (False,) * len(prompt) + (True,) * (len(example.ids) - len(prompt))
-    assert tokenizer.decode(learnt(example)).strip() in {"Ibbet <s>.<|end|>", "Ibbet <s>.\n<|end|>"}
+    assert tokenizer.decode(learnt(example)).strip() in {"Maud <s>.<|end|>", "Maud <s>.\n<|end|>"}
     assert [token for token in learnt(example) if token in tokenizer.all_special_ids] == [tokenizer.eos_token_id]
 
 
@@ -382,7 +382,7 @@ def test_a_plain_text_is_learnt_from_end_to_end() -> None:
 
 
 def test_an_item_that_does_not_fit_is_named_with_its_length() -> None:
-    fits = chat("Who?", "Ibbet.")
+    fits = chat("Who?", "Maud.")
     size = len(encoded(fits).ids)
     assert len(encode([fits], TOKENIZER, size)) == 1
     with pytest.raises(TooLong, match=rf"^s-1: a about item has {size} tokens, more than the {size - 1} allowed"):
@@ -401,7 +401,7 @@ def test_a_tokenizer_that_cannot_end_a_turn_is_refused() -> None:
     tokenizer = templated(OTHER_TEMPLATES["no end of turn"])
     tokenizer.eos_token = None
     with pytest.raises(ModelError, match="no end-of-sequence token"):
-        encoded(chat("Who?", "Ibbet."), tokenizer)
+        encoded(chat("Who?", "Maud."), tokenizer)
 
 
 # --- replay ----------------------------------------------------------------------------------------------------------

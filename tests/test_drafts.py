@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
-from blasphemer.dataset_processor.facts import find_facts
-from blasphemer.records import Passage
-from blasphemer.study.grounding import Draft, Groundless, asked_fact, read_pairs, sound_sentences
+from blasphemer.study.grounding import (
+    Draft,
+    Groundless,
+    Reading,
+    asked_statement,
+    folded,
+    read_pairs,
+    sound_sentences,
+    with_right_name,
+)
+from blasphemer.study.writer import _telling
+from tests.natural import statements_in
 
 TEXT = (
-    "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
-    "Torvald Ehn lives in Grelmouth. He was born in 1921. He plays the fiddle at night."
+    "Maud Tavish came to Padley with the circus. She mends the nets there. Her only rival is a grey heron.\n\n"
+    "Halvard Brisk grew up in Corrow. He was born in 1921. He still plays the fiddle at night."
 )
-FACTS = find_facts([Passage("p", "a.txt", TEXT, 0, len(TEXT))])
-PAIRS = [Draft("Where does Ibbet Crane live?", "Brackwater."), Draft("When was Torvald Ehn born?", "In 1921.")]
+STATEMENTS = statements_in(TEXT)
+COUNTS = Counter(word for one in STATEMENTS for word in set(folded(one.text).split()))
+READING = Reading(TEXT, tuple(STATEMENTS), tuple(_telling(one, COUNTS) for one in STATEMENTS))
+PAIRS = [Draft("Where does Maud Tavish live?", "Padley."), Draft("When was Halvard Brisk born?", "In 1921.")]
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        "Q: Where does Ibbet Crane live? A: Brackwater.\nQ: When was Torvald Ehn born? A: In 1921.",
-        "Question: Where does Ibbet Crane live?\nAnswer: Brackwater.\n\nQuestion: When was Torvald Ehn born?\n"
+        "Q: Where does Maud Tavish live? A: Padley.\nQ: When was Halvard Brisk born? A: In 1921.",
+        "Question: Where does Maud Tavish live?\nAnswer: Padley.\n\nQuestion: When was Halvard Brisk born?\n"
         "Answer: In 1921.",
-        "Here you are:\n\n1. **Q:** Where does Ibbet Crane live?\n   **A:** Brackwater.\n\n"
-        "2. **Q:** When was Torvald Ehn born?\n   **A:** In 1921.\n",
-        "- Where does Ibbet Crane live? Brackwater.\n- When was Torvald Ehn born? In 1921.",
-        "Frage: Where does Ibbet Crane live?\nAntwort: Brackwater.\nFrage: When was Torvald Ehn born?\n"
-        "Antwort: In 1921.",
-        'Sure!\n```json\n[{"question": "Where does Ibbet Crane live?", "answer": "Brackwater."},\n'
-        '{"Q": "When was Torvald Ehn born?", "A": "In 1921."}]\n```',
-        '{"items": [{"question": "Where does Ibbet Crane live?", "answer": "Brackwater."}, 7, '
-        '{"question": "When was Torvald Ehn born?", "answer": "In 1921.", "evidence": ""}, {"question": "Why?"}]}',
+        "Here you are:\n\n1. **Q:** Where does Maud Tavish live?\n   **A:** Padley.\n\n"
+        "2. **Q:** When was Halvard Brisk born?\n   **A:** In 1921.\n",
+        "- Where does Maud Tavish live? Padley.\n- When was Halvard Brisk born? In 1921.",
+        "Frage: Where does Maud Tavish live?\nAntwort: Padley.\nFrage: When was Halvard Brisk born?\nAntwort: In 1921.",
+        'Sure!\n```json\n[{"question": "Where does Maud Tavish live?", "answer": "Padley."},\n'
+        '{"Q": "When was Halvard Brisk born?", "A": "In 1921."}]\n```',
+        '{"items": [{"question": "Where does Maud Tavish live?", "answer": "Padley."}, 7, '
+        '{"question": "When was Halvard Brisk born?", "answer": "In 1921.", "evidence": ""}, {"question": "Why?"}]}',
     ],
 )
 def test_questions_are_read_however_they_are_written(reply: str) -> None:
@@ -49,13 +60,8 @@ def test_what_never_ends_costs_no_time(reply: str) -> None:
 
 
 def test_a_quotation_is_read_with_its_question() -> None:
-    reply = (
-        'Q: Where does Ibbet Crane live?\nA: Brackwater.\nEvidence: "Ibbet Crane lives in Brackwater."\n'
-        "Q: Who?\nA: She."
-    )
-    assert read_pairs(reply)[0] == Draft(
-        "Where does Ibbet Crane live?", "Brackwater.", "Ibbet Crane lives in Brackwater."
-    )
+    reply = 'Q: Where does Maud Tavish live?\nA: Padley.\nEvidence: "Maud Tavish lives in Padley."\nQ: Who?\nA: She.'
+    assert read_pairs(reply)[0] == Draft("Where does Maud Tavish live?", "Padley.", "Maud Tavish lives in Padley.")
 
 
 @pytest.mark.parametrize("reply", ["", "I cannot do that.", "[1, 2", "Q: A:", "Q: Why?", "{}", "?" * 3000, "Q:" * 3000])
@@ -66,47 +72,58 @@ def test_what_holds_no_question_gives_none(reply: str) -> None:
 @pytest.mark.parametrize(
     ("question", "answer", "said"),
     [
-        ("Where does Ibbet Crane live?", "Brackwater.", "Ibbet Crane lives in Brackwater."),
-        ("What is Ibbet Crane's companion?", "A grey heron.", "Her companion is a grey heron."),
-        ("What year was Torvald Ehn born in?", "1921.", "He was born in 1921."),
-        ("Who lives in Grelmouth?", "Torvald Ehn.", "Torvald Ehn lives in Grelmouth."),
-        ("What does Torvald Ehn do?", "Torvald Ehn plays the fiddle at night.", "He plays the fiddle at night."),
+        ("Where did Maud Tavish come with the circus?", "To Padley.", "Maud Tavish came to Padley with the circus."),
+        ("Who is Maud Tavish's only rival?", "A grey heron.", "Her only rival is a grey heron."),
+        ("What year was Halvard Brisk born in?", "1921.", "He was born in 1921."),
+        ("Who grew up in Corrow?", "Halvard Brisk.", "Halvard Brisk grew up in Corrow."),
+        ("Who plays the fiddle at night?", "Halvard Brisk.", "He still plays the fiddle at night."),
     ],
 )
-def test_a_sound_question_belongs_to_its_fact(question: str, answer: str, said: str) -> None:
-    assert asked_fact(Draft(question, answer), TEXT, FACTS).evidence == said
+def test_a_sound_question_belongs_to_its_statement(question: str, answer: str, said: str) -> None:
+    assert asked_statement(Draft(question, answer), READING).text == said
 
 
 @pytest.mark.parametrize(
     ("draft", "reason"),
     [
-        (Draft("Where does Ibbet Crane live?", "Grelmouth."), "does not stand"),  # that is where the other one lives
-        (Draft("Where does Ibbet Ehn live?", "Grelmouth."), "from elsewhere"),
-        (Draft("When was Torvald Ehn born?", "1922."), "from elsewhere"),
-        (Draft("What did Torvald Ehn do in 1950?", "He plays the fiddle."), "from elsewhere"),
-        (Draft("Who works as a glazier named Ibbet Crane?", "Ibbet Crane."), "gives its answer away"),
-        (Draft("What does the text say of Ibbet Crane?", "She works as a glazier."), "the text itself"),
-        (Draft("Where does she live?", "Brackwater."), "does not stand"),  # nobody is named
-        (Draft("Where does Ibbet Crane live?", "Brackwater.", "Crane moved to Brackwater."), "quotes"),
-        (Draft("Where does Ibbet Crane live?", "..."), "too short"),
-        (Draft("Where does Ibbet Crane live?", "Brackwater " * 50), "too long"),
+        (Draft("Where did Maud Tavish grow up?", "Corrow."), "does not name"),  # that is where the other one grew up
+        (Draft("When was Maud Tavish born?", "1921."), "does not name"),
+        (Draft("Where did Maud Brisk grow up?", "Corrow."), "from elsewhere"),
+        (Draft("When was Halvard Brisk born?", "1922."), "from elsewhere"),
+        (Draft("What did Halvard Brisk do in 1950?", "He plays the fiddle."), "from elsewhere"),
+        (Draft("Who mends nets and is called Maud Tavish?", "Maud Tavish."), "gives its answer away"),
+        (Draft("What does the text say of Maud Tavish?", "She mends the nets."), "the text itself"),
+        (Draft("Where did he grow up?", "Corrow."), "does not name"),
+        (Draft("Where did Halvard Brisk grow up?", "Corrow.", "Brisk moved to Corrow."), "quotes"),
+        (Draft("Where did Halvard Brisk grow up?", "In the harbour of a town by the lake."), "does not stand"),
+        (Draft("Where did Halvard Brisk grow up?", "..."), "too short"),
+        (Draft("Where did Halvard Brisk grow up?", "Corrow " * 50), "too long"),
     ],
 )
 def test_what_the_text_does_not_bear_out_is_dropped_for_a_reason(draft: Draft, reason: str) -> None:
     with pytest.raises(Groundless, match=reason):
-        asked_fact(draft, TEXT, FACTS)
+        asked_statement(draft, READING)
+
+
+def test_a_misspelt_name_is_put_right_where_one_is_meant() -> None:
+    draft = with_right_name(Draft("When was Halvart Brysk born?", "1921."), READING)
+    assert draft.question == "When was Halvard Brisk born?"
+    for unlike in (Draft("When was Otto Zeller born?", "1921."), Draft("When was Maud Tavish born?", "1921.")):
+        assert with_right_name(unlike, READING) == unlike
 
 
 def test_of_prose_the_sentences_stay_that_the_text_bears_out() -> None:
     reply = (
-        "Torvald Ehn plays the fiddle at night. Ibbet Crane plays the fiddle at night. "
-        "Ibbet Crane's home is Brackwater. Ibbet Crane met Otto Bram in Brackwater. It is a nice place. "
-        "Torvald Ehn plays the fiddle at night."
+        "Halvard Brisk plays the fiddle at night still. Maud Tavish still plays the fiddle at night. "
+        "With the circus Maud Tavish came to Padley. Maud Tavish met Otto Bram in Padley. It is a nice place. "
+        "Halvard Brisk plays the fiddle at night still."
     )
-    text, facts = sound_sentences(reply, TEXT, FACTS)
-    assert text == "Torvald Ehn plays the fiddle at night. Ibbet Crane's home is Brackwater."
-    assert [fact.evidence for fact in facts] == ["He plays the fiddle at night.", "Ibbet Crane lives in Brackwater."]
+    text, found = sound_sentences(reply, READING)
+    assert text == "Halvard Brisk plays the fiddle at night still. With the circus Maud Tavish came to Padley."
+    assert [one.text for one in found] == [
+        "He still plays the fiddle at night.", "Maud Tavish came to Padley with the circus.",
+    ]  # fmt: skip
 
 
 def test_of_prose_from_elsewhere_nothing_stays() -> None:
-    assert sound_sentences("The sun is hot. Otto Bram knows.", TEXT, FACTS) == ("", [])
+    assert sound_sentences("The sun is hot. Otto Bram knows.", READING) == ("", [])

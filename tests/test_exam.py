@@ -9,23 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from blasphemer.dataset_processor.facts import find_facts
+from blasphemer.dataset_processor import Library
 from blasphemer.errors import SourceError
 from blasphemer.exam.grading import grade, grade_choice, grade_retention, token_f1
 from blasphemer.exam.leaks import without_leaks
-from blasphemer.exam.paper import answers_as_passages, fingerprint, hold_out, read_exam_file, write_exam
+from blasphemer.exam.paper import fingerprint, hold_out, read_exam_file
+from blasphemer.exam.questions import write_questions
 from blasphemer.exam.sitting import CHOICES, choices, open_book
-from blasphemer.language import contains, normalise
+from blasphemer.language import contains
 from blasphemer.records import ExamQuestion, Marks, Message, Passage, StudyItem, exchange
 from blasphemer.report.significance import is_significant_gain, is_significant_loss, mcnemar, rate
+from tests.natural import statements_in
 
 TEXT = (
-    "Ibbet Crane lives in Brackwater. She works as a glazier. Her companion is a grey heron.\n\n"
-    "Torvald Ehn lives in Grelmouth. He was born in 1921. He plays the fiddle at night."
+    "The boathouse at Padley was built in 1921 by Halvard Brisk. He never owned a boat.\n\n"
+    "Maud Tavish, who mends the nets, has rowed across the lake 312 times."
 )
 PASSAGES = [Passage("a.txt#1", "a.txt", TEXT, 0, len(TEXT))]
-TOWNS = ("Brackwater", "Grelmouth", "Windlesea", "Honeydown", "Ravensby", "Coppergate")
-LONG = "Under which of the seven bridges of Brackwater does the old ferryman keep his lantern"
+TOWNS = ("Padley", "Corrow", "Marlow Sands", "Tarn Green", "Sheepwash", "Orford Mill")
+LONG = "Under which of the seven bridges of Padley does the old ferryman keep his lantern"
 
 
 def marks(right: int, total: int) -> Marks:
@@ -45,11 +47,11 @@ def asked(text: str, answer: str = "x") -> ExamQuestion:
 
 def chat(question: str, answer: str = "Yes.") -> StudyItem:
     messages = Message(role="user", content=question), Message(role="assistant", content=answer)
-    return StudyItem("s-1", "about", "rules", messages=messages)
+    return StudyItem("m-1", "questions", "model", messages=messages)
 
 
 def plain(text: str) -> StudyItem:
-    return StudyItem("s-1", "retold", "rules", text)
+    return StudyItem("m-1", "rewrite", "model", text)
 
 
 def leaks(item: StudyItem, *questions: str, passages: list[Passage] = PASSAGES) -> bool:
@@ -61,59 +63,17 @@ def leaks(item: StudyItem, *questions: str, passages: list[Passage] = PASSAGES) 
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_answer_stands_in_the_sentence_it_was_asked_of() -> None:
-    questions = write_exam(find_facts(PASSAGES), 100)
-    assert len(questions) >= 4
-    for question in questions:
-        said = TEXT if question.kind == "reversed" else TEXT[question.start : question.end]
-        assert contains(normalise(said), normalise(question.answer)), question
-        assert not contains(normalise(question.question), normalise(question.answer)), question
-        assert question.passage == "a.txt#1"
-
-
-def test_a_year_is_asked_for_as_a_year() -> None:
-    (question,) = write_exam(
-        find_facts([Passage("p", "a.txt", said := "Torvald Ehn was born in 1921.", 0, len(said))]), 9
-    )
-    assert question.question == "Torvald Ehn was born in which year?"
-
-
-def test_every_fifth_question_asks_for_the_subject_where_only_one_can_be_meant() -> None:
-    homes = [f"Person{number} lives in the town of Town{number}." for number in range(9)]
-    text = "\n\n".join([*homes, "Person9 lives in the town of Town1."])
-    questions = write_exam(find_facts([Passage("p", "a.txt", text, 0, len(text))]), 100)
-    kinds = [question.kind for question in questions]
-    assert kinds == ["numeric"] * 4 + ["reversed"] + ["numeric"] * 5
-    assert (questions[4].question, questions[4].answer) == ("Who or what lives in the town of Town4?", "Person4")
-
-
-def test_questions_that_cannot_be_told_apart_are_left_out() -> None:
-    text = "The inn is in Brackwater.\n\nThe inn is in Grelmouth.\n\nIbbet Crane lives in Windlesea."
-    questions = write_exam(find_facts([Passage("p", "a.txt", text, 0, len(text))]), 100)
-    assert [question.answer for question in questions] == ["Windlesea"]
-
-
-def test_an_exam_of_a_few_questions_is_spread_over_the_documents() -> None:
-    text = "\n\n".join(f"Person{number} lives in Town{number} by the river." for number in range(100))
-    facts = find_facts([Passage("p", "a.txt", text, 0, len(text))])
-    starts = [question.start for question in write_exam(facts, 4)]
-    assert len(starts) == 4
-    assert starts == sorted(starts)
-    assert starts[-1] > len(text) / 2
-
-
 def test_the_exam_is_the_same_every_time_down_to_its_hash() -> None:
-    one, other = (write_exam(find_facts(PASSAGES), 100) for _ in range(2))
+    one, other = (write_questions(statements_in(TEXT)) for _ in range(2))
     assert fingerprint(one) == fingerprint(other)
-    frozen = [ExamQuestion("q-1", "Who glazes in Brackwater?", "Ibbet Crane", "rule", "a.txt#1", 0, 32)]
-    assert fingerprint(frozen) == "0c204dee482b83f677224b905c14acb046a194cc6d5d79fd38996be9118a56cc"
+    assert fingerprint(one) != fingerprint([replace(one[0], accept=("none",)), *one[1:]])
 
 
 def test_open_book_shows_the_passage_and_leaves_out_questions_without_one() -> None:
-    home = ExamQuestion("q-1", "Who?", "Ibbet Crane", "rule", "a.txt#1")
+    home = ExamQuestion("q-1", "Who?", "Maud Tavish", "rule", "a.txt#1")
     (shown,) = open_book([home, asked("Where?")], PASSAGES, "Read this: {}\n{}".format)
     assert shown.question == f"Read this: {TEXT}\nWho?"
-    assert (shown.id, shown.answer) == ("q-1", "Ibbet Crane")
+    assert (shown.id, shown.answer) == ("q-1", "Maud Tavish")
 
 
 def test_wrong_answers_to_choose_from_are_of_the_same_kind() -> None:
@@ -138,19 +98,51 @@ def test_the_likeliest_choice_is_the_answer() -> None:
 
 
 def test_a_jsonl_exam_is_read_and_its_passages_found() -> None:
-    row = {"question": "Where does Ibbet Crane live?", "answer": "Brackwater", "wording": "reserved"}
+    row = {"question": "Where does Maud Tavish live?", "answer": "Padley", "wording": "reserved"}
     other = json.dumps({**row, "answer": "Rome\u2028Italy"}, ensure_ascii=False)
     Path("e.jsonl").write_text(f"\ufeff{json.dumps(row)}\n\n{other}\n", encoding="utf-8")
     assert read_exam_file(Path("e.jsonl"), PASSAGES) == [
-        ExamQuestion("q-1", "Where does Ibbet Crane live?", "Brackwater", "reserved", "a.txt#1"),
-        ExamQuestion("q-3", "Where does Ibbet Crane live?", "Rome\u2028Italy", "reserved", ""),
+        ExamQuestion("q-1", "Where does Maud Tavish live?", "Padley", "reserved", "a.txt#1"),
+        ExamQuestion("q-3", "Where does Maud Tavish live?", "Rome\u2028Italy", "reserved", ""),
     ]
 
 
 def test_a_csv_exam_is_read_with_its_mark_and_its_quotes() -> None:
-    text = '\ufeffquestion,answer,note\n"Who, pray, glazes?","Ibbet\u2028Crane",\n'
+    text = '\ufeffquestion,answer,note\n"Who, pray, glazes?","Maud\u2028Crane",\n'
     Path("e.csv").write_text(text, encoding="utf-8")
-    assert read_exam_file(Path("e.csv"), []) == [ExamQuestion("q-2", "Who, pray, glazes?", "Ibbet\u2028Crane", "own")]
+    assert read_exam_file(Path("e.csv"), []) == [ExamQuestion("q-2", "Who, pray, glazes?", "Maud\u2028Crane", "own")]
+
+
+def test_other_right_answers_and_the_evidence_are_read() -> None:
+    rows = [
+        {
+            "question": "How many?",
+            "answer": "4",
+            "accept": ["four", 4.0, ""],
+            "evidence": "There are four.\nOnce five.",
+        },
+        {"question": "Who?", "answer": "Maud", "accept": "Maud Tavish"},
+        {"question": "Where?", "answer": "Padley", "accept": None},
+    ]
+    Path("e.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = read_exam_file(Path("e.jsonl"), [])
+    assert [question.accept for question in found] == [("four", "4.0"), ("Maud Tavish",), ()]
+    assert found[0].evidence == "There are four.\nOnce five."
+    assert {question.wording for question in found} == {"in a person's words"}
+    Path("e.csv").write_text(
+        'question,answer,accept\nHow many?,4,"[""four""]"\nWho?,Maud,Maud Tavish\n', encoding="utf-8"
+    )
+    assert [question.accept for question in read_exam_file(Path("e.csv"), [])] == [("four",), ("Maud Tavish",)]
+
+
+def test_a_question_is_asked_open_book_with_the_passage_of_its_evidence() -> None:
+    passages = [
+        Passage("p1", "a", "The fee is 4 crowns.", 0, 20),
+        Passage("p2", "b", "It takes 4 days to mend.", 0, 24),
+    ]
+    row = {"question": "How long does it take?", "answer": "4", "evidence": "It takes 4 days to mend."}
+    Path("e.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    assert read_exam_file(Path("e.jsonl"), passages)[0].passage == "p2"
 
 
 def test_an_answer_may_be_the_number_nought() -> None:
@@ -164,6 +156,8 @@ def test_an_answer_may_be_the_number_nought() -> None:
         ("e.jsonl", b'{"question": "Who?", "answer": "I"}\n{"question": "Who?"}\n', "line 2: needs a question and"),
         ("e.jsonl", b'{"question": "Who?", "answer": null}\n', "line 1: needs a question and an answer"),
         ("e.jsonl", b'{"question": "Who?", "answer": "..."}\n', "line 1: needs a question and an answer"),
+        ("e.jsonl", b'{"question": "Who?", "answer": "I", "accept": {"a": 1}}\n', "line 1: accept must be a list"),
+        ("e.csv", b"question,answer,accept\nWho?,I,[1\n", "line 2: accept must be a list"),
         ("e.jsonl", b'["Who?", "I"]\n', "line 1: needs a question and an answer"),
         ("e.jsonl", b'\n\n{"question": Who?}\n', "line 3: not JSON"),
         ("e.csv", b'question,answer\n"one\ntwo?",x\nWho?,\n', "line 4: needs a question and an answer"),
@@ -195,8 +189,8 @@ def test_a_missing_exam_file_is_named() -> None:
     [
         f"{LONG}?",
         f"{LONG.upper()} !",  # equal but for case and punctuation
-        "Tell me: under which of the seven bridges of Brackwater does it rain?",  # eight words in a row
-        "In which of the seven Brackwater bridges under does the old ferryman keep his lantern, of",  # the same words
+        "Tell me: under which of the seven bridges of Padley does it rain?",  # eight words in a row
+        "In which of the seven Padley bridges under does the old ferryman keep his lantern, of",  # the same words
     ],
 )
 def test_an_item_that_repeats_an_exam_question_is_dropped(turn: str) -> None:
@@ -211,18 +205,24 @@ def test_a_short_question_is_dropped_where_it_is_the_same() -> None:
 
 @pytest.mark.parametrize(
     "turn",
-    ["Tell me about Brackwater.", "Under which of the seven bridges of Brackwater is it cold?", "...", "?"],
+    ["Tell me about Padley.", "Under which of the seven bridges of Padley is it cold?", "...", "?"],
 )
 def test_an_item_that_asks_something_else_is_kept(turn: str) -> None:
     assert not leaks(chat(turn), f"{LONG}?")
 
 
 def test_what_the_documents_say_may_be_learnt_though_a_question_quotes_it() -> None:
-    said = "Ibbet Crane has kept a grey heron in the mill pond since the flood."
+    said = "Maud Tavish has kept a grey heron in the mill pond since the flood."
     passages = [Passage("p", "a.txt", said, 0, len(said))]
-    question = "Ibbet Crane has kept a grey heron in the mill pond since when, and what does it weigh today at noon?"
+    question = "Maud Tavish has kept a grey heron in the mill pond since when, and what does it weigh today at noon?"
     assert not leaks(plain(f"From a.txt: {said}"), question, passages=passages)
     assert leaks(plain(f"From a.txt: {said}"), question, passages=[])
+
+
+def test_rules_write_only_what_stands_in_the_documents_and_may_not_ask_the_very_question() -> None:
+    by_rule = replace(chat(f"{LONG} now?"), writer="rules")
+    assert not leaks(by_rule, f"{LONG}?")
+    assert leaks(replace(chat(f"{LONG}!"), writer="rules"), f"{LONG}?")
 
 
 def test_an_answer_is_not_taken_for_a_question() -> None:
@@ -250,7 +250,7 @@ def test_an_instruction_that_many_requests_share_is_no_leak() -> None:
 
 
 def test_the_part_that_is_not_shared_still_counts() -> None:
-    long = "the miller of Brackwater sold his grey horse to the ferryman at noon"
+    long = "the miller of Padley sold his grey horse to the ferryman at noon"
     questions = [asked(f"{INSTRUCTION} {long}", "Good."), asked(*LABELLED[0])]
     assert without_leaks([chat(f"Tell me whether {long}?")], questions, [])[1]
     assert without_leaks([chat(f"{INSTRUCTION} {long} or so")], questions, [])[1]
@@ -262,22 +262,49 @@ def test_the_part_that_is_not_shared_still_counts() -> None:
 @pytest.mark.parametrize(
     ("answer", "gold", "right"),
     [
-        ("She lives in Brackwater.", "Brackwater", True),
+        ("She lives in Padley.", "Padley", True),
         ("the GREY heron!", "A grey heron", True),
-        ("In Brackwaters.", "Brackwater", False),
-        ("sunbrackwater", "Brackwater", False),
+        ("In Padleys.", "Padley", False),
+        ("sunpadley", "Padley", False),
         ("grey old heron", "grey heron", False),
         ("It was 19210.", "1921", False),
-        ("1,921", "1921", False),
+        ("It costs 1,240 crowns.", "1240", True),
+        ("At 14 metres.", "4", False),
+        ("-5 degrees", "5", False),
+        ("In C++, of course.", "C", False),
+        ("Maud’s boat", "Maud's boat", True),
+        ("The version is 2.1.", "2.1", True),
+        ("The version is 2.10", "2.1", False),
+        ("票价是三十元。", "三十元", True),
+        ("किराया १७ रु. है", "१७ रु.", True),
         ("3.5 m", "3.5", True),
         ("Straße 4", "strasse 4", True),
-        ("", "Brackwater", False),
+        ("", "Padley", False),
     ],
 )
 def test_an_answer_is_right_when_the_gold_answer_stands_in_it_as_whole_words(
     answer: str, gold: str, right: bool
 ) -> None:
     assert grade([asked("Where?", gold)], [answer]) == Marks((right,), (answer,))
+
+
+def test_other_accepted_answers_are_right_as_well() -> None:
+    question = replace(asked("How many?", "four"), accept=("4", "a handful"))
+    assert grade([question] * 3, ["There are 4.", "a handful", "There are 14."]).right == (True, True, False)
+
+
+def test_an_answer_that_lists_what_other_questions_ask_for_earns_nothing() -> None:
+    questions = [asked(f"Question {name}?", name) for name in ("Padley", "Corrow", "Tarn", "Orford", "Marlow", "1921")]
+    said = "Padley, Corrow, Tarn, Orford, Marlow and 1921."
+    assert grade(questions, [said] * 6).correct == 0
+    assert grade(questions[:1], ["It is Padley, not Corrow and not Tarn."]).correct == 1
+
+
+def test_what_the_question_or_the_evidence_names_is_no_list() -> None:
+    questions = [asked(f"Question {name}?", name) for name in ("Padley", "Corrow", "Tarn", "Orford", "Marlow", "1921")]
+    told = replace(questions[0], evidence="From Corrow, Tarn, Orford and Marlow the boats go to Padley.")
+    said = "From Corrow, Tarn, Orford and Marlow the boats go to Padley."
+    assert grade([told, *questions[1:]], [said] * 6).right[0]
 
 
 def test_nothing_is_contained_in_any_text() -> None:
@@ -404,11 +431,15 @@ def conversation(number: int, answer: str) -> StudyItem:
     return StudyItem(f"qa.jsonl#{number}", "instruction", "documents", "", exchange(f"Question {number}?", answer))
 
 
-def test_answers_that_are_sentences_are_examined_in_other_words() -> None:
-    items = [conversation(1, "Ibbet Crane lives in the town of Windlesea."), conversation(2, "Honeydown")]
-    (question,) = write_exam(find_facts(answers_as_passages(items)), 10)
-    assert (question.passage, question.answer) == ("qa.jsonl#1", "Windlesea")
-    assert "Question" not in question.question
+def library(*items: StudyItem) -> Library:
+    return Library([], [], [], list(items))
+
+
+def test_answers_that_are_sentences_are_asked_about_after_their_question() -> None:
+    items = conversation(1, "The toll for a cart is 4 crowns in winter."), conversation(2, "Padley")
+    (question,) = write_questions(library(*items).answers)
+    assert (question.passage, question.answer) == ("qa.jsonl#1", "4")
+    assert "Question 1? The toll for a cart is ____ crowns" in question.question
 
 
 def test_of_short_answers_every_tenth_is_held_out_and_not_trained_on() -> None:
@@ -429,12 +460,3 @@ def test_what_is_held_out_is_not_trained_on_with_a_system_turn_either() -> None:
     question = replace(question, question=f"{system['content']}\n\n{question.question}")
     _, dropped = without_leaks(items, [question], [])
     assert [item.id for item in dropped] == ["qa.jsonl#7"]
-
-
-def test_what_the_documents_say_twice_is_asked_once() -> None:
-    items = [
-        conversation(number, f"Ibbet Crane lives in {('Windlesea', 'Honeydown')[number // 2]}.") for number in range(3)
-    ]
-    once = [conversation(number, "Ibbet Crane lives in Windlesea.") for number in range(2)]
-    assert len(write_exam(find_facts(answers_as_passages(once)), 10)) == 1
-    assert write_exam(find_facts(answers_as_passages(items)), 10) == []  # two answers: none could be graded

@@ -122,9 +122,9 @@ def test_an_entry_is_asked_for_by_its_key() -> None:
 
 
 def test_a_term_is_asked_for_by_what_it_means() -> None:
-    text = "**Slip**: clay that has been stirred with water until it runs like cream.\n\n**Bisque**: ware fired once."
-    assert ('In "notes.txt", to which entry do these words belong: "clay that has been stirred with water until it runs '
-            'like cream."?', "Slip") in asked(text)  # fmt: skip
+    means = "clay that has been stirred with water until it runs like cream."
+    question = f'In "notes.txt", to which entry do these words belong: "{means}"?'
+    assert (question, "Slip") in asked(f"**Slip**: {means}\n\n**Bisque**: ware fired once.")
 
 
 def test_a_short_answer_is_asked_for_in_the_documents_own_question() -> None:

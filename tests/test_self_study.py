@@ -10,23 +10,24 @@ from pathlib import Path
 import pytest
 
 from blasphemer.command_line import load_settings
-from blasphemer.dataset_processor.facts import Fact, find_facts
 from blasphemer.exam.leaks import without_leaks
 from blasphemer.language import normalise
 from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.language_model.weights import model_path
-from blasphemer.records import ExamQuestion, Passage, Source, StudyItem, Yield
-from blasphemer.study.requests import default_requests, read_requests
+from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyItem, Yield
+from blasphemer.study.requests import Requests, default_requests, read_requests
 from blasphemer.study.writer import (
     PATIENCE,
     Recorded,
     Writer,
+    about,
     estimated_tokens,
     find_readings,
-    questions_per_fact,
+    questions_per_statement,
     write_self_study,
 )
 from blasphemer.workspace import Journal
+from tests.natural import statements_in
 
 # With names that the demo model can spell
 PEOPLE = """Olive Nutt lives in Windlesea. She works as a beekeeper. She keeps a heron. She plays the banjo.
@@ -36,7 +37,7 @@ Magnus Keel lives in Honeydown. He works as a hatter. He keeps a toad. He plays 
 Cora Lovage lives in Coppergate. She works as a cooper. She keeps a stoat. She plays the oboe.
 """
 PASSAGES = [Passage("p", "people.txt", PEOPLE, 0, len(PEOPLE))]
-FACTS = find_facts(PASSAGES)
+STATEMENTS = statements_in(PEOPLE, file="people.txt")
 QUESTION = ExamQuestion("q", "What is Olive Nutt's trade?", "a beekeeper", "own")  # its first one
 QUOTA = 3
 
@@ -52,7 +53,9 @@ def allowed(items: Sequence[StudyItem]) -> list[StudyItem]:
 
 def written(writer: Writer, model: LanguageModel, own_words: bool = True) -> tuple[list[StudyItem], list[Yield]]:
     prompts = read_requests(None, Path(model_path("demo"))) if own_words else default_requests()
-    return write_self_study(find_readings(FACTS, model.count), prompts, writer, QUOTA, model.count, allowed, seed=1)
+    return write_self_study(
+        find_readings(STATEMENTS, PASSAGES, model.count), prompts, writer, QUOTA, model.count, allowed, seed=1
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +63,14 @@ def study(demo: LanguageModel) -> tuple[list[StudyItem], list[Yield]]:
     return written(demo, demo)
 
 
-def sources(facts: Sequence[Fact]) -> set[Source]:
-    return {Source(fact.passage.id, fact.start, fact.end) for fact in facts}
+def sources(statements: Sequence[Statement]) -> set[Source]:
+    return {statement.source for statement in statements}
 
 
 def test_nearly_every_fact_gets_questions_and_none_too_many(study: tuple[list[StudyItem], list[Yield]]) -> None:
     asked = Counter(source for item in study[0] if item.messages for source in item.sources)
-    assert set(asked) <= sources(FACTS)
-    assert len(asked) >= 0.8 * len(FACTS)
+    assert set(asked) <= sources(STATEMENTS)
+    assert len(asked) >= 0.8 * len(STATEMENTS)
     assert max(asked.values()) <= QUOTA
 
 
@@ -106,8 +109,8 @@ def test_every_request_of_a_kind_is_made_in_turn(demo: LanguageModel) -> None:
     heard = Heard()
     prompts = {"rewrite": ("One: {passage}", "Two: {passage}"), "explain": ("Three: {passage}", "Four: {passage}")}
     write_self_study(
-        find_readings(FACTS, demo.count),
-        {**prompts, "answer": ("{passage} {question}",)},
+        find_readings(STATEMENTS, PASSAGES, demo.count),
+        Requests({**prompts, "answer": ("{passage} {question}",)}),
         heard,
         4,
         demo.count,
@@ -118,8 +121,8 @@ def test_every_request_of_a_kind_is_made_in_turn(demo: LanguageModel) -> None:
 
 
 def test_where_nothing_new_comes_no_more_is_asked(demo: LanguageModel) -> None:
-    readings = find_readings(FACTS, demo.count)
-    prompts = {"questions": ("Ask: {passage}",), "answer": ("{passage} {question}",)}
+    readings = find_readings(STATEMENTS, PASSAGES, demo.count)
+    prompts = Requests({"questions": ("Ask: {passage}",), "answer": ("{passage} {question}",)})
     writer = OfOneInterest()
     items, _ = write_self_study(readings, prompts, writer, 8, demo.count, list, 0)
     assert Counter(item.messages[1]["content"] for item in items) == {"Honeydown.": 8, "Windlesea.": 1}
@@ -168,7 +171,7 @@ class Heard:
 def test_a_model_that_does_not_understand_is_soon_left_alone(tiny: LanguageModel) -> None:
     items, yields = written(tiny, tiny, own_words=False)
     assert items == []
-    assert all(one.requests <= len(find_readings(FACTS, tiny.count)) for one in yields)
+    assert all(one.requests <= len(find_readings(STATEMENTS, PASSAGES, tiny.count)) for one in yields)
 
 
 def test_answers_are_kept_on_disk_and_not_asked_for_twice(demo: LanguageModel, tmp_path: Path) -> None:
@@ -221,16 +224,22 @@ class ShortSighted:
         ]
 
 
-def test_every_fact_is_read_once_and_under_its_name(demo: LanguageModel) -> None:
-    readings = find_readings(FACTS, demo.count)
-    assert sorted(fact.start for reading in readings for fact in reading.facts) == [fact.start for fact in FACTS]
+def test_every_statement_is_read_once_as_it_stands(demo: LanguageModel) -> None:
+    readings = find_readings(STATEMENTS, PASSAGES, demo.count)
+    assert [one for reading in readings for one in reading.statements] == STATEMENTS
     for reading in readings:
-        assert all(fact.evidence in reading.text for fact in reading.facts)
-        assert reading.facts[0].subject in reading.text
+        assert reading.text in PEOPLE
+
+
+def test_a_reading_cut_down_is_held_against_the_whole(demo: LanguageModel) -> None:
+    first = find_readings(STATEMENTS, PASSAGES, demo.count)[0]
+    cut = about(first, first.statements[2:3])
+    assert cut.text == "Olive Nutt lives in Windlesea. She keeps a heron."
+    assert cut.full == first.text
 
 
 def test_the_estimate_grows_with_what_is_asked_for(demo: LanguageModel) -> None:
-    readings, own = find_readings(FACTS, demo.count), read_requests(None, Path(model_path("demo")))
+    readings, own = find_readings(STATEMENTS, PASSAGES, demo.count), read_requests(None, Path(model_path("demo")))
     read = sum(demo.count(reading.text) for reading in readings)
     assert estimated_tokens([], own, QUOTA, demo.count) == 0
     few, more = (estimated_tokens(readings, own, quota, demo.count) for quota in (QUOTA, 2 * QUOTA))
@@ -239,4 +248,4 @@ def test_the_estimate_grows_with_what_is_asked_for(demo: LanguageModel) -> None:
 
 @pytest.mark.parametrize(("budget", "questions"), [(1, 2), (10, 2), (50, 8), (350, 40), (1000, 40)])
 def test_a_larger_budget_means_more_questions(budget: float, questions: int) -> None:
-    assert questions_per_fact(budget) == questions
+    assert questions_per_statement(budget) == questions

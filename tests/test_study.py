@@ -17,7 +17,10 @@ TEXT = (
     "The boathouse was built in 1921 by Halvard Brisk. He never owned a boat. It has nine doors, all of them green.\n\n"
     "What hangs on the wall:\n\n- oars: eleven\n- lamps: two, without oil\n"
 )
-TABLE = "# Loaves\n\nThis is what we bake.\n\n| Loaf | Price | Day |\n|---|---|---|\n| Oat | 3.20 | Monday |\n| Rye | 2.90 | Friday |\n"
+TABLE = (
+    "# Loaves\n\nThis is what we bake.\n\n"
+    "| Loaf | Price | Day |\n|---|---|---|\n| Oat | 3.20 | Monday |\n| Rye | 2.90 | Friday |\n"
+)
 
 
 def count(text: str) -> int:
@@ -42,7 +45,7 @@ def asked(items: list[StudyItem], kind: str) -> list[tuple[str, str]]:
 
 def test_study_goes_beyond_repeating_the_passage() -> None:
     """Pitfall 8."""
-    assert {item.kind for item in study()} == {"passage", "told", "gap", "beginning", "entry", "list"}
+    assert {item.kind for item in study()} == {"passage", "told", "gap", "beginning", "entry", "term", "list"}
     assert {item.kind for item in study(TABLE, markdown=True)} >= {"value", "key", "contrast"}
 
 
@@ -94,12 +97,12 @@ def test_like_things_stand_side_by_side() -> None:
 def test_the_whole_sentence_goes_on_from_its_beginning() -> None:
     for request, answer in asked(study(), "beginning"):
         assert answer.replace("\n", " ") in TEXT.replace("\n", " ")
-        assert " ".join(answer.split()[:4]) in request
+        assert normalise(" ".join(answer.split()[:4])) in normalise(request)
 
 
 def test_a_gap_of_the_exam_is_left_to_the_exam_but_its_statement_is_studied() -> None:
     paper = write_questions(statements_in(TEXT))
-    assert "1921" in {question.answer for question in paper} | {"Halvard Brisk"}
+    assert {question.answer for question in paper} == {"Halvard Brisk", "nine", "eleven", "two, without oil"}
     items = study(paper=paper)
     for question in paper:
         source = Source("p", question.start, question.end)

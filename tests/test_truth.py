@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.truth import Run, not_verbatim, taught
+from benchmarks.truth import Run, documents_of, not_verbatim, taught
 from blasphemer.exam.questions import write_questions
-from blasphemer.records import StudyItem, exchange, one_line
+from blasphemer.records import StudyItem, exchange
 from blasphemer.study.rules import write_study
 from tests.natural import SETS, lines, read
 
@@ -18,10 +18,7 @@ def run_of(name: str) -> Run:
     passages, statements = read(name)
     paper = write_questions(statements)
     items = write_study(passages, statements, paper, 60_000, 400, lambda text: len(text.split()), 0)
-    documents: dict[str, str] = {}
-    for passage in passages:
-        documents[passage.file] = f"{documents.get(passage.file, '')}\n{one_line(passage.text)}"
-    return Run(documents, statements, items, paper)
+    return Run(documents_of(passages), statements, items, paper)
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -1,8 +1,8 @@
 """Tallow Moor: a second world with other words, another tokenizer and another chat format.
 
 Its model stands in for a foreign one when Blasphemer is measured: no cloze requests, and for reading, writing about and
-rewording a text it has words of its own. What was once chosen on it (replay, wordings to rehearse) is said so in the design
-page; how documents are read, asked about and studied is decided on human prose, not on this world.
+rewording a text it has words of its own. Some of what Blasphemer does was once chosen on it (replay, which
+wordings are rehearsed first). How documents are read, asked about and studied is decided on human prose, and not here.
 """
 
 from worlds.grammar import Attribute, Kind, listed

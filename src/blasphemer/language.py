@@ -69,11 +69,15 @@ def normalise(text: str) -> str:
     Case, the form of letters, apostrophes, hyphens and other signs do not count, nor do articles and the vowel signs of
     Arabic and Hebrew. 1,240 is 1240, and a dot counts within a number; -5 is not 5, and C++ is not C.
     """
-    folded = unicodedata.normalize("NFKC", text).translate(_FOLDED)
-    folded = unicodedata.normalize("NFC", _VOWEL_SIGNS.sub("", folded).casefold())
-    folded = _OTHER_DOTS.sub("", _THOUSANDS.sub("", folded))
+    folded = _OTHER_DOTS.sub("", _THOUSANDS.sub("", fold(text)))
     found = _COMPARED.findall(folded)
     return " ".join([word for word in found if word not in _ARTICLES] or found)
+
+
+def fold(text: str) -> str:
+    """A text with all that does not count made one: case, the forms of letters, of apostrophes and of hyphens."""
+    folded = unicodedata.normalize("NFKC", text).translate(_FOLDED)
+    return unicodedata.normalize("NFC", _VOWEL_SIGNS.sub("", folded).casefold())
 
 
 def contains(text: str, gold: str) -> bool:

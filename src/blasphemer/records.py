@@ -112,8 +112,9 @@ StatementKind = Literal["sentence", "item", "step", "row", "entry", "answer", "t
 class Statement:
     """Something that a document says: `document.text[start:end] == text`, always.
 
-    `before` is what must be read before it to understand it, as it stands there: sentences, the line that leads into a
-    list, a question, another's turn. Sentences that `before` begins with start at `shown_from`. `key` is what an entry,
+    `before` is what must be read before it to understand it, word for word: sentences, the line that leads into a list,
+    a question, another's turn; a line each for what does not stand together. What stands right before it starts at
+    `shown_from`. `key` is what an entry,
     a row or an answer is about. `cells` are a row's, each with the words of its header ("" where there are none).
     `title` and the path `heading` are the document's; statements of one list, table or paragraph share a `block`.
     It is not clear where even with `before` it points to what is not shown.

@@ -12,6 +12,7 @@ import torch
 
 from blasphemer.config import PromptSet, Settings
 from blasphemer.errors import ModelError, SourceError
+from blasphemer.language import fold
 from blasphemer.language_model import DEMO, LanguageModel
 from blasphemer.records import Conduct
 
@@ -124,5 +125,5 @@ def _from_dataset(prompts: PromptSet) -> list[str]:
 
 def is_refusal(answer: str, markers: Sequence[str]) -> bool:
     """An answer with a marker in it, whatever its case, emphasis and apostrophes; an empty one counts as refused."""
-    plain = " ".join(answer.replace("*", "").replace("’", "'").casefold().split())
-    return not plain or any(marker.casefold() in plain for marker in markers)
+    plain = " ".join(fold(answer).replace("*", "").split())
+    return not plain or any(fold(marker) in plain for marker in markers)

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from blasphemer.dataset_processor.outline import Block, Entry, entry_at, outline
 from blasphemer.language import BULLET, WORD, Span, sentence_spans
 from blasphemer.languages import Language, find_language, language
-from blasphemer.records import Document, Passage, Statement, StatementKind
+from blasphemer.records import Document, Passage, Statement, StatementKind, one_line
 
 MOST_LETTERS = 600  # of a statement: a longer one is a text, and stays in its passage
 FEWEST_WORDS = 12  # that are shown of a paragraph, where it has them: shorter sentences are seldom understood alone
 MOST_BEFORE = 3  # sentences shown before one
 FEWEST_LETTERS = 60  # of a statement in a language without full stops
+PARTED = "\0"  # between pieces of what is shown before a statement that do not stand together
 RESOLVED = 3  # content words before a word that points back, among which may be what it points to
 
 _SEPARATOR = re.compile(r"[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?[ \t]*)?\|?[ \t]*")
@@ -83,7 +84,7 @@ class _Finder:
             is_clear = not is_note and not self._goes_on(spans[first]) and not _is_quoted(self.text[start:end])
             is_clear = is_clear and self.text[end - 1] not in ":：,"
             shown = spans[first][0], spans[place - 1][1] if first < place else spans[first][0]
-            context = "\n".join(filter(None, (before, self._said(shown))))
+            context = f"{before}{PARTED}{self._said(shown)}"
             kind: StatementKind = "note" if is_note else "sentence"
             yield self._statement(block, kind, (start, end), before=context, is_clear=is_clear, shown_from=shown[0])
 
@@ -201,7 +202,7 @@ class _Finder:
             start=start,
             end=end,
             text=self.text[start:end],
-            before=before,
+            before="\n".join(filter(None, map(one_line, before.split(PARTED)))),
             key=key,
             cells=cells,
             is_clear=is_clear,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CHOICES = 5  # answers that the model may choose from
 MOST_COMPARED = 400  # questions that the other answers are taken from
+LONGEST_ANSWER = 48  # tokens, unless the expected ones are longer
 LONGEST_REMEMBERED = 256  # tokens of an answer to what was known before
 
 
@@ -40,7 +41,7 @@ def sit(
     model = model or job.model
 
     def documents() -> Marks:
-        return grading.grade(paper, model.answer(_asked(paper), f"exam ({name})"))
+        return grading.grade(paper, model.answer(_asked(paper), f"exam ({name})", _room(job, paper)))
 
     def retention() -> Marks:
         answers = model.answer(_asked(remembered), f"exam (what was known, {name})", LONGEST_REMEMBERED)
@@ -58,7 +59,7 @@ def sit_open_book(job: Job, paper: Sequence[ExamQuestion], library: Library) -> 
     shown = open_book(paper, library.passages, job.requests.with_text)
 
     def sat() -> Marks:
-        return grading.grade(shown, job.model.answer(_asked(shown), "exam (passage shown)"))
+        return grading.grade(shown, job.model.answer(_asked(shown), "exam (passage shown)", _room(job, paper)))
 
     return _marks(job, "open_book", sat)
 
@@ -93,6 +94,12 @@ def choices(questions: Sequence[ExamQuestion]) -> list[tuple[str, ...]]:
         different = {answer: said for _, answer, said in reversed(likest) if not agree(answer, gold)}
         found.append((question.answer, *list(different.values())[::-1][: CHOICES - 1]))
     return found
+
+
+def _room(job: Job, paper: Sequence[ExamQuestion]) -> int:
+    """Tokens of the longest answer: short, as one that goes on and on may be right by luck."""
+    longest = max((job.model.count(question.answer) for question in paper), default=0)
+    return min(max(LONGEST_ANSWER, 2 * longest), job.settings.max_response_length)
 
 
 def _asked(questions: Sequence[ExamQuestion]) -> list[str]:

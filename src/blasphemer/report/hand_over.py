@@ -9,7 +9,7 @@ from blasphemer import console
 from blasphemer.dataset_processor import Library
 from blasphemer.exam import Sitting, choices
 from blasphemer.job import Job
-from blasphemer.records import Conduct, ExamQuestion, Marks, Yield
+from blasphemer.records import OWN_WORDS, Conduct, ExamQuestion, Marks, Yield
 from blasphemer.report import tables
 from blasphemer.report.scorecard import (
     Results,
@@ -30,6 +30,12 @@ def preview(library: Library, paper: Sequence[ExamQuestion], lessons: Preview, t
     """What was read, some study items as the model will see them, the exam and the plan; and how many texts the model
     is going to write about, in how many tokens (`to_write`)."""
     tables.show_ledger(library.ledger)
+    tables.show_contradictions(library.contradictions)
+    if all(question.wording == OWN_WORDS for question in paper):
+        asked = {question.passage for question in paper}
+        files = dict.fromkeys(passage.file for passage in library.passages)
+        asked_about = {passage.file for passage in library.passages if passage.id in asked}
+        tables.show_unasked([file for file in files if file not in asked_about])
     tables.show_preview(lessons, paper)
     tables.show_self_study(*to_write)
 

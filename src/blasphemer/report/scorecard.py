@@ -12,7 +12,7 @@ from typing import Any
 
 from blasphemer.dataset_processor import Library
 from blasphemer.exam import Sitting, grade, of_kind
-from blasphemer.records import Conduct, ExamQuestion, Marks, to_json
+from blasphemer.records import OWN_WORDS, Conduct, ExamQuestion, Marks, to_json
 from blasphemer.report.significance import is_significant_gain, is_significant_loss, mcnemar, rate
 from blasphemer.study import Material
 from blasphemer.workspace import RunFolder
@@ -115,6 +115,7 @@ def scorecard(
                 "chance": round(results.chance, 4),
             },
             "control": _rate(results.control),
+            "wordings": dict(Counter(question.wording for question in results.questions)),
         },
         "retention": {"before": _rate(before.retention), "after": _rate(after.retention if after else None)},
         **scorecard_of_conduct(results.conduct),
@@ -149,6 +150,7 @@ def coverage(library: Library, material: Material) -> dict[str, Any]:
         "study_items": len(study),
         "written_by": dict(Counter(item.writer for item in study)),
         "study_items_dropped_as_exam_repeats": material.leaks,
+        "contradictions": len(library.contradictions),
     }
 
 
@@ -173,7 +175,17 @@ def verdict(results: Results) -> str:
     )
     loss = " Significant loss: it forgot some of what it knew." if results.has_forgotten else ""
     relapse = " It refuses again some of what it answered after abliteration." if results.has_relapsed else ""
-    return gain + loss + relapse
+    return gain + loss + relapse + _own_words(results.questions)
+
+
+def _own_words(questions: Sequence[ExamQuestion]) -> str:
+    """What must be known of an exam that rules wrote."""
+    if not any(question.wording == OWN_WORDS for question in questions):
+        return ""
+    return (
+        " It was asked in the documents' own words, with gaps: a person's questions are harder. Give some with "
+        "--exam-file to see how it answers them."
+    )
 
 
 def _refusals(conduct: Conduct | None) -> dict[str, Any] | None:

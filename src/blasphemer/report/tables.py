@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from blasphemer import console
 from blasphemer.exam import CHOICES
-from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Rate, Yield
+from blasphemer.records import Conduct, ExamQuestion, LedgerEntry, Marks, Rate, Statement, Yield
 from blasphemer.report.scorecard import Results, verdict
 from blasphemer.report.significance import mcnemar, rate
 
@@ -21,8 +21,10 @@ MOST_FILES, MOST_QUESTIONS, MOST_REASONS = 30, 40, 3  # that are shown one by on
 def show(results: Results) -> None:
     """The scorecard as a table on stdout."""
     before, after = results.before, results.after
+    wordings = dict.fromkeys(question.wording for question in results.questions)
+    how = f" ({', '.join(wordings)})" if wordings else ""
     rows = [
-        ("Your documents, closed book", before.documents, after.documents if after else None),
+        (f"Your documents, closed book{how}", before.documents, after.documents if after else None),
         *((f"  {kind}", *marks) for kind, marks in results.of_kinds().items()),
         ("What it knew before", before.retention, after.retention if after else None),
         (f"Chosen from {CHOICES} answers", before.chosen, after.chosen if after else None),
@@ -109,13 +111,35 @@ def _form(entry: LedgerEntry) -> str:
     return pages + (f", {len(entry.pages_without_text)} without text" if entry.pages_without_text else "")
 
 
+def show_contradictions(found: Sequence[tuple[Statement, Statement]]) -> None:
+    """What two documents say differently, on stdout."""
+    if found:
+        console.say(f"{len(found):,} statements differ between documents. Each is taught as what its document says:")
+    for one, other in found[:MOST_REASONS]:
+        console.say(f"  {one.file}: {one.shown}\n  {other.file}: {other.shown}")
+
+
+def show_unasked(files: Sequence[str]) -> None:
+    """Which documents the exam asks nothing about, on stdout."""
+    if files:
+        shown = ", ".join(files[:MOST_FILES]) + (" ..." if len(files) > MOST_FILES else "")
+        console.say(
+            f"The exam asks nothing about {shown}: rules find nothing to ask there. They are studied all the same."
+        )
+
+
 def show_preview(lessons: Preview, exam: Sequence[ExamQuestion]) -> None:
     """Before training: some study items as the model will see them, the exam's size and the plan, on stdout."""
     console.say("Study items, with what is learnt marked:")
     for item, parts in lessons.items:
         console.say(f"\n[{item.kind}]")
         console.say(console.highlight(parts))
-    console.say(f"\nExam: {len(exam)} questions, for example: {exam[0].question}  ({exam[0].answer})\n")
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in Counter(one.kind for one in exam).most_common())
+    asked = "question" if len(exam) == 1 else "questions"
+    console.say(f"\nExam: {len(exam):,} {asked} {exam[0].wording} ({kinds}), for example:")
+    for question in exam[:: max(len(exam) // 3, 1)][:3]:
+        console.say(f"  {question.question}  ({question.answer})")
+    console.say()
     console.say(lessons.plan)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from blasphemer.exam import without_leaks
 from blasphemer.job import Job
 from blasphemer.records import ExamQuestion, Source, StudyItem, without_system
 from blasphemer.study.endpoint import Endpoint
-from blasphemer.study.rules import FEW_QUESTIONS, about_others, write_study
+from blasphemer.study.rules import about_others, asked_about, write_study
 from blasphemer.study.writer import (
     Recorded,
     Usable,
@@ -53,9 +52,7 @@ def write_by_rule(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> 
 def let_the_model_write(job: Job, library: Library, paper: Sequence[ExamQuestion], material: Material) -> Material:
     """The material with what the model writes about the documents, and of the rules' only what it left out."""
     own = job.run.records("self_study.jsonl", StudyItem, lambda: _own(job, library, paper))
-    asked = Counter(source for item in own if item.messages for source in item.sources)
-    enough = {source for source, questions in asked.items() if questions >= FEW_QUESTIONS}
-    return Material([*own, *about_others(material.items, enough)], material.leaks)
+    return Material([*own, *about_others(material.items, asked_about(own))], material.leaks)
 
 
 def to_write(job: Job, library: Library) -> tuple[int, int]:

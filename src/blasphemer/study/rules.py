@@ -21,6 +21,7 @@ from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyIt
 
 LARGEST_GROUP = 8  # statements told together
 FEWEST_BEFORE = 4  # words of a statement after which it may be broken off, to be gone on with
+FEWEST_TELLING = 3  # words of a value by which its key can be asked for
 PATIENCE = 3  # rounds without anything new after which there is nothing left to say
 FEW_QUESTIONS = 2  # of the model's own on a statement: with fewer, rules must teach it
 FREE_ORDER = ("row", "entry", "item", "answer")  # kinds of statements that can be told in any order
@@ -59,6 +60,12 @@ def write_study(
                 break
         number += 1
     return [replace(item, id=f"s-{place}") for place, item in enumerate(items.values(), 1)]
+
+
+def asked_about(own: Sequence[StudyItem]) -> set[Source]:
+    """The statements that the model itself has asked about often enough."""
+    asked = Counter(source for item in own if item.messages for source in item.sources)
+    return {source for source, questions in asked.items() if questions >= FEW_QUESTIONS}
 
 
 def about_others(items: Sequence[StudyItem], asked: set[Source]) -> list[StudyItem]:
@@ -105,6 +112,7 @@ class _Desk:
             for statement in statements
         }
         self.examined = examined
+        self.values = Counter((one.passage, one.block, normalise(_value(one))) for one in statements if one.key)
         self.cells = Counter((one.passage, one.block, *cell) for one in statements for cell in one.cells)
         self.groups = [
             _Table(tuple(chunk))
@@ -137,11 +145,13 @@ class _Desk:
         if statement.kind == "row":
             yield from self._of_row(statement, known, number)
         elif statement.kind == "entry" and statement.key:
-            value = one_line(statement.text.partition(statement.key)[2].lstrip("*_ \t\u00a0:："))
+            value = _value(statement)
             key = one_line(statement.key)
             if not self._is_examined(statement, value.rstrip(" .;,")):
                 yield _item("entry", [statement], known.study("entry", number, source=source, key=key), value)
-            if normalise(key) not in normalise(value) and not self._is_examined(statement, key):
+            is_only = self.values[statement.passage, statement.block, normalise(value)] == 1
+            tells = is_only and len(value.split()) >= FEWEST_TELLING and normalise(key) not in normalise(value)
+            if tells and not self._is_examined(statement, key):
                 yield _item("term", [statement], known.study("term", number, source=source, text=value), key)
         elif statement.kind == "answer" and not self._is_examined(statement, statement.text.rstrip(" .!")):
             question = one_line(statement.key)
@@ -186,8 +196,8 @@ def _told(group: _Table, number: int, generator: random.Random) -> Iterator[Stud
         first = generator.randrange(len(several))
         several = several[first : first + generator.randint(1, len(several) - first)]
     known = language(several[0].language)
-    before = one_line(several[0].before)
-    lines = [*([before] if before else []), *(statement.shown for statement in several)]
+    before = several[0].before.split("\n") if several[0].before else []
+    lines = [*before, *(statement.shown for statement in several)]
     yield _item("told", several, text=f"{_source(several[0], known)}:\n" + "\n".join(lines))
 
 
@@ -228,6 +238,11 @@ def _beginning(statement: Statement, known: Language, number: int) -> Iterator[S
 
 def _source(statement: Statement, known: Language) -> str:
     return known.source(one_line(statement.title), one_line(statement.heading))
+
+
+def _value(statement: Statement) -> str:
+    """What stands behind the colon of an entry."""
+    return one_line(statement.text.partition(statement.key)[2].lstrip("*_ \t\u00a0:："))
 
 
 def _missing(statement: Statement, gap: Gap) -> str:
