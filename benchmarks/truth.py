@@ -23,7 +23,7 @@ from pathlib import Path
 
 from blasphemer.language import contains, normalise, sentence_spans
 from blasphemer.languages import ANY, language
-from blasphemer.records import OWN_WORDS, ExamQuestion, Passage, Statement, StudyItem, from_jsonl, one_line
+from blasphemer.records import OWN_WORDS, ExamQuestion, Passage, Source, Statement, StudyItem, from_jsonl, one_line
 
 GAP = "____"
 SLOT = re.compile(r"\\\{(\w+)\\\}")  # of a frame that was escaped for a pattern
@@ -93,7 +93,7 @@ class _Shelf:
 
     def __init__(self, run: Run) -> None:
         self.whole = run.whole
-        self.by_place = {(one.passage, one.start): one for one in run.statements}
+        self.by_place = {one.source: one for one in run.statements}
         self.rows = {
             one_line(one.shown)
             for one in run.statements
@@ -117,7 +117,7 @@ class _Shelf:
 
 def _said(item: StudyItem, shelf: _Shelf) -> Iterator[str]:
     """The sentences of a study item, without its frame and with its gap filled."""
-    found = [shelf.by_place[source.passage, source.start] for source in item.sources if item.kind != "passage"]
+    found = [shelf.by_place[source] for source in item.sources if item.kind != "passage"]
     if item.text:
         body = item.text.partition(":\n")[2]
         yield from ([one_line(body)] if item.kind == "passage" else map(one_line, filter(str.strip, body.split("\n"))))
@@ -131,7 +131,7 @@ def _said(item: StudyItem, shelf: _Shelf) -> Iterator[str]:
 
 def _asked(question: ExamQuestion, shelf: _Shelf) -> Iterator[str]:
     """What an exam question quotes, with its gap filled, and its answer."""
-    statement = shelf.by_place.get((question.passage, question.start))
+    statement = shelf.by_place.get(Source(question.passage, question.start, question.end))
     if statement is None:  # of an answer in a conversation
         return
     known = language(statement.language)
@@ -157,10 +157,10 @@ def _slots(text: str, answer: str, frames: Sequence[str], statements: Sequence[S
 
 def _parts(said: str, statements: Sequence[Statement]) -> Iterator[str]:
     """What must be read before a statement, and the statement: they need not stand together."""
-    before = one_line(statements[0].before) if statements else ""
-    if before and said.startswith(f"{before} "):
-        yield from (one_line(line) for line in statements[0].before.split("\n"))
-        said = said[len(before) + 1 :]
+    leading = statements[0].leading.strip() if statements else ""
+    if leading and said.startswith(leading):
+        yield from statements[0].before.split("\n")
+        said = said[len(leading) :].strip()
     yield said
 
 

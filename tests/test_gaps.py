@@ -28,7 +28,7 @@ def asked(text: str, *kinds: str, others: str = "") -> list[str]:
         ("The gate is shut at 17:30 sharp in winter.", ["17:30"]),
         ("We need twenty-six chairs and three hundred cups.", ["twenty-six", "three hundred"]),
         ("Several hundred people came, and one of them sang.", []),
-        ("Relay K7P and port D2 are on floor 3 of the tower.", ["3"]),
+        ("The relay K7P and port D2 are on floor 3 of the tower.", ["K7P", "D2", "3"]),
         ("The fine is 1,240 crowns, as version 2.1 of the rules says.", ["1,240", "2.1"]),
         ("Das Brot kostet seit dem 3. Mai genau 2,80 € im Laden.", ["3. Mai", "2,80 €"]),
         ("Le pain coûte 1,20 € depuis le 12 mars 2015.", ["1,20 €", "12 mars 2015"]),
@@ -37,7 +37,7 @@ def asked(text: str, *kinds: str, others: str = "") -> list[str]:
     ],
 )
 def test_numbers_are_asked_for_whole_and_with_their_unit(text: str, numbers: list[str]) -> None:
-    assert asked(text, "number", "measure", "date") == numbers
+    assert asked(text, "number", "measure", "other") == numbers
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_numbers_are_asked_for_whole_and_with_their_unit(text: str, numbers: lis
         ("Bram and I counted the nests in the reeds again.", ["Bram"]),
         ("The alarm LEDGER_LAG is loud enough to wake us.", []),
         ("We read Fettle & Mane every month in the kitchen.", []),
-        ("Order the sleeve BP-S12 together with the lid.", ["BP-S12"]),
+        ("Order the sleeve BP-S12 together with the lid.", []),
         ("Potatoes are not taken instead of money here.", []),
     ],
 )

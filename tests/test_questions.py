@@ -117,7 +117,7 @@ def test_of_two_columns_with_one_name_none_is_asked_for() -> None:
 def test_an_entry_is_asked_for_by_its_key() -> None:
     text = "What you may borrow:\n\n- Ladders: Maud Tavish\n- Saws: Halvard Brisk\n"
     assert asked(text)[0] == (
-        'In "notes.txt", ("What you may borrow:") what is given for "Ladders"?', "Maud Tavish",
+        'In "notes.txt" ("What you may borrow:"), what is given for "Ladders"?', "Maud Tavish",
     )  # fmt: skip
 
 

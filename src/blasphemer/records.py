@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal, TypedDict, TypeVar
 
 BLOCK = 1 << 20  # bytes that are hashed at once
 
+LEFT_OUT = " … "
 OWN_WORDS = "in its own words"
 Role = Literal["system", "user", "assistant"]
 
@@ -148,9 +149,17 @@ class Statement:
         return one_line(self.text)
 
     @property
+    def leading(self) -> str:
+        """What is shown before it, with a sign where something in between is left out."""
+        if not self.before:
+            return ""
+        shown = self.before.replace("\n", LEFT_OUT)
+        return f"{shown} " if self.shown_from < self.start else f"{shown}{LEFT_OUT}"
+
+    @property
     def in_context(self) -> str:
         """What it says, after what must be read before it."""
-        return f"{one_line(self.before)} {self.shown}" if self.before else self.shown
+        return f"{self.leading}{self.shown}"
 
     def _filled(self) -> list[tuple[int, tuple[str, str]]]:
         return [(place, cell) for place, cell in enumerate(self.cells) if cell[1]]

@@ -19,7 +19,7 @@ from blasphemer.languages import Language, language
 from blasphemer.records import Statement, one_line
 
 Match = regex.Match[str]
-Kind = Literal["number", "measure", "date", "name", "words"]
+Kind = Literal["number", "measure", "name", "other", "words"]  # other: a day, a date, a code
 
 MOST_NAME_WORDS = 6
 MOST_PHRASE_WORDS = 3
@@ -39,7 +39,7 @@ _NUMBER = (
 )
 _COUNTED = re.compile(r"\d[ \u00a0]\Z")
 _TOUCHING = "_-–/@#&+\\'’.:"  # signs that make one word of what stands on both sides of them
-_CODE = re.compile(r"(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]+(?:-[^\W_]+)*")  # BP-S12
+_CODE = re.compile(r"(?=[\w-]*\d)(?=[\w-]*[^\W\d_])[^\W_]+(?:-[^\W_]+)*")  # BP-S12
 _PHRASE_END = re.compile(r"[,.;:!?)\]”\"»…。！？、，；：）」।؟،]|[ \t]+[–—]|\Z")
 
 
@@ -97,8 +97,7 @@ def gives_away(statement: Statement, gap: Gap) -> bool:
 def in_context(statement: Statement, gap: Gap) -> str:
     """The statement with the gap shown as a line to write on, after what must be read before it; a row as it stands,
     with bars between its cells."""
-    text = f"{statement.text[: gap.start]}{GAP}{statement.text[gap.end :]}"
-    return one_line(f"{statement.before}\n{text}")
+    return one_line(f"{statement.leading}{statement.text[: gap.start]}{GAP}{statement.text[gap.end :]}")
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
@@ -112,7 +111,7 @@ def _numbers(text: str, known: Language) -> Iterator[Gap]:
         if start < taken or _is_part(text, start, end) or _is_label(text, start):
             continue
         taken = _with_month(text, end, known)
-        kind: Kind = "date" if taken > end else "measure" if _has_unit(match) else "number"
+        kind: Kind = "other" if taken > end else "measure" if _has_unit(match) else "number"
         yield Gap(start, taken, kind, _glued(text[start:taken]))
     run: list[Span] = []
     for match in [*WORD.finditer(text), None]:
@@ -203,9 +202,9 @@ def _name(text: str, run: list[Match], known: Language, vocabulary: Vocabulary) 
         return
     is_plain = len(run) == 1 and known.capitals == "names" and words.casefold() in vocabulary.plain
     if len(words) > 1 and not is_plain and not _is_part(text, start, end, owner=True):
-        is_day = words[0].isdigit() or all(word.casefold() in known.months | known.days for word in words.split())
+        is_other = _CODE.fullmatch(words) or all(word.casefold() in known.months | known.days for word in words.split())
         without = run[0].group().casefold() in known.titles and len(run) > 1
-        yield Gap(start, end, "date" if is_day else "name", (text[run[1].start() : end],) if without else ())
+        yield Gap(start, end, "other" if is_other else "name", (text[run[1].start() : end],) if without else ())
 
 
 def _is_small(run: Sequence[Match], text: str, known: Language) -> bool:

@@ -18,6 +18,7 @@ from blasphemer.records import Document, Passage, Statement, StatementKind, one_
 
 MOST_LETTERS = 600  # of a statement: a longer one is a text, and stays in its passage
 FEWEST_WORDS = 12  # that are shown of a paragraph, where it has them: shorter sentences are seldom understood alone
+FEWEST_ALONE = 6  # words of a sentence that begins a paragraph
 MOST_BEFORE = 3  # sentences shown before one
 FEWEST_LETTERS = 60  # of a statement in a language without full stops
 PARTED = "\0"  # between pieces of what is shown before a statement that do not stand together
@@ -55,7 +56,7 @@ class _Finder:
         if block.kind == "table":
             yield from self._rows(block)
         elif block.kind == "item":
-            yield from self._item(block)
+            yield from self._item(block, last)
         elif block.kind == "turns":
             yield from self._turns(block)
         elif block.kind == "record":
@@ -73,25 +74,39 @@ class _Finder:
     def _sentences(
         self, block: Block, span: Span, is_note: bool = False, last: Block | None = None, before: str = ""
     ) -> Iterator[Statement]:
-        """The sentences of a paragraph, each with those before it that it goes on from."""
+        """The sentences of a paragraph, each with those before it that it goes on from, or is too short without."""
         spans = [
             (span[0] + start, span[0] + end) for start, end in whole_sentences(self.text[slice(*span)], self.language)
         ]
-        for place, (start, end) in enumerate(spans):
+        earlier = self._end_of(last, block)
+        spans = [*earlier, *spans]
+        for place, (start, end) in list(enumerate(spans))[len(earlier) :]:
             first = place
             while first and place - first < MOST_BEFORE and self._needs_more(spans[first : place + 1]):
+                if first == len(earlier) and self._words((start, end)) >= FEWEST_ALONE:
+                    break  # what stands in another paragraph is not shown with it
                 first -= 1
-            is_clear = not is_note and not self._goes_on(spans[first]) and not _is_quoted(self.text[start:end])
+            opening = spans[max(first, len(earlier))]  # of the paragraph: it should be understood without another
+            is_clear = not is_note and not self._goes_on(opening) and not _is_quoted(self.text[start:end])
             is_clear = is_clear and self.text[end - 1] not in ":：,"
             shown = spans[first][0], spans[place - 1][1] if first < place else spans[first][0]
             context = f"{before}{PARTED}{self._said(shown)}"
             kind: StatementKind = "note" if is_note else "sentence"
             yield self._statement(block, kind, (start, end), before=context, is_clear=is_clear, shown_from=shown[0])
 
+    def _end_of(self, last: Block | None, block: Block) -> list[Span]:
+        """The last sentence of the paragraph before this one, below the same heading."""
+        if last is None or last.kind != "paragraph" or last.entries or last.heading != block.heading:
+            return []
+        start, end = whole_sentences(self.text[last.start : last.end], self.language)[-1]
+        return [(last.start + start, last.start + end)]
+
     def _needs_more(self, spans: Sequence[Span]) -> bool:
         """Is what these sentences say too little, or does the first of them go on from another?"""
-        words = WORD.findall(self.text[spans[0][0] : spans[-1][1]])
-        return len(words) < FEWEST_WORDS or self._goes_on(spans[0])
+        return self._words((spans[0][0], spans[-1][1])) < FEWEST_WORDS or self._goes_on(spans[0])
+
+    def _words(self, span: Span) -> int:
+        return len(WORD.findall(self.text[slice(*span)]))
 
     def _goes_on(self, span: Span) -> bool:
         """Does a sentence point back to something that it does not name itself?"""
@@ -105,7 +120,14 @@ class _Finder:
             content += word not in self.language.small
         return False
 
-    def _item(self, block: Block) -> Iterator[Statement]:
+    def _lead_of(self, block: Block, start: int) -> tuple[str, int]:
+        """What leads into a block, and from where it is shown: without a break only where it stands right before."""
+        if not block.lead:
+            return "", start
+        is_right_before = not self.text[block.lead[1] : block.start].strip()
+        return self._said(block.lead), block.lead[0] if is_right_before else start
+
+    def _item(self, block: Block, last: Block | None) -> Iterator[Statement]:
         entry = entry_at(self.text, block.start, block.end)
         if entry:
             yield from self._entry(block, entry)
@@ -113,10 +135,12 @@ class _Finder:
         bullet = BULLET.match(self.text, block.start, block.end)
         start = bullet.end() if bullet else block.start
         kind: StatementKind = "step" if bullet and any(sign.isdigit() for sign in bullet.group()) else "item"
-        lead = self._said(block.lead) if block.lead else ""
+        lead, from_lead = self._lead_of(block, start)
+        if kind == "step" and last and last.kind == "item" and last.number == block.number:
+            lead, from_lead = f"{lead}{PARTED}{self._said((last.start, last.end))}", last.start
         spans = whole_sentences(self.text[start : block.end], self.language)
         if block.end - start <= MOST_LETTERS // 2 or len(spans) == 1:
-            yield self._statement(block, kind, (start, block.end), before=lead)
+            yield self._statement(block, kind, (start, block.end), before=lead, shown_from=from_lead)
         else:
             yield from self._sentences(block, (start, block.end), before=lead)
 
@@ -139,12 +163,15 @@ class _Finder:
             if key.casefold() in self.language.answer_labels and asked.casefold() in self.language.question_labels:
                 assert earlier is not None
                 question = self._said((block.entries[place - 1].value[0], earlier[1]))
-                yield self._statement(block, "answer", (begin, said[place][1]), before=question, key=question)
+                asked_from = block.entries[place - 1].value[0]
+                span = begin, said[place][1]
+                yield self._statement(block, "answer", span, before=question, key=question, shown_from=asked_from)
                 if len(whole_sentences(self.text[begin : said[place][1]], self.language)) > 1:
                     yield from self._sentences(block, (begin, said[place][1]), before=question)
             elif key.casefold() not in self.language.question_labels:
                 before = self._said(earlier) if earlier else ""
-                yield self._statement(block, "turn", said[place], before=before, key=key)
+                shown_from = earlier[0] if earlier else None
+                yield self._statement(block, "turn", said[place], before=before, key=key, shown_from=shown_from)
 
     def _turn_span(self, block: Block, place: int) -> Span:
         """A turn ends where the next begins."""
@@ -164,7 +191,9 @@ class _Finder:
         elif len(rows) > 2 and _is_header([cells for _, cells in rows]):
             header = rows[0][1]
             rows = rows[1:]
-        lead = self._said(block.lead) if block.lead else ""
+        lead = self._said(block.lead) if block.lead and self.text[block.lead[1] - 1] in ":：" else ""
+        if not header:
+            rows = rows[_heads([cells for _, cells in rows]) :]
         for line, found in rows:
             if _SEPARATOR.fullmatch(self.text, *line):
                 continue
@@ -282,6 +311,13 @@ def _cells(text: str, start: int, end: int) -> list[str]:
     inner = inner[:-1] if inner.endswith("|") and not inner.endswith("\\|") else inner
     parts = re.split(r"(?<!\\)\|", inner)
     return [part.strip() for part in parts]
+
+
+def _heads(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows at the top are heads, though not one to each column: without a number, above rows that have one."""
+    has_number = [any(sign.isdigit() for cell in row for sign in cell) for row in rows]
+    heads = has_number.index(True) if True in has_number else 0
+    return heads if all(has_number[heads:]) else 0
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:

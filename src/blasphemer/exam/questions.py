@@ -17,7 +17,8 @@ from blasphemer.records import OWN_WORDS, ExamQuestion, Statement, one_line
 FEWEST_BESIDE, FEWEST_AFTER = 2, 4  # words with a meaning beside a gap; behind one that begins a sentence
 MOST_ANSWER_WORDS = 6  # that a person would give as an answer
 REVERSED = 3  # rows and definitions, of which one asks for its key
-FRAMES = {"date": "words"}  # how a kind of gap is asked for, where its name does not say so
+FRAMES = {"other": "words"}  # how a kind of gap is asked for, where its name does not say so
+COMMAS = ",،，、"
 NOTES = " *†‡§"  # that lead from a cell to a footnote
 ENDS = ".!?…。！？।॥؟。”\"'’»)」）"  # a sentence ends so; what does not is a title, or cut short
 FEW = 5  # questions: with fewer, ends of phrases are asked for as well
@@ -64,7 +65,7 @@ class _Desk:
         self.written: Counter[str] = Counter()
         self.cells: Counter[tuple[str, int, str, str]] = Counter()  # file, table, column, cell
         self.keys: Counter[tuple[str, str, str]] = Counter()  # file, heading, key
-        self.first: dict[tuple[str, int], str] = {}
+        self.headings = {normalise(part) for one in statements for part in one.heading.split(" / ")}
         for one in statements:
             for column, cell in one.cells:
                 self.cells[(*_home(one), normalise(column), normalise(cell))] += 1
@@ -157,6 +158,8 @@ class _Desk:
         others = [] if strict else [gap for gap in gaps if gap not in sure]
         for gap in [*reversed(sure), *reversed(others)]:
             missing = statement.text[gap.start : gap.end]
+            if normalise(missing) in self.headings:  # "see Alarms"
+                continue
             if self._content(statement, gap) < (FEWEST_AFTER if gap.start == 0 else FEWEST_BESIDE):
                 continue
             asked = self._frame(statement, FRAMES.get(gap.kind, gap.kind), text=in_context(statement, gap))
@@ -173,8 +176,9 @@ class _Desk:
     def _frame(self, statement: Statement, kind: str, **slots: str) -> str:
         known = language(statement.language)
         source = known.source(one_line(statement.title), one_line(statement.heading), "exam")
-        if kind in ("value", "key", "entry") and statement.before:
-            source = f'{source} ("{one_line(statement.before)}")'
+        if kind in ("value", "key", "entry", "term") and statement.before:
+            comma = source[-1] if source[-1] in COMMAS else ""
+            source = f'{source.removesuffix(comma)} ("{one_line(statement.before)}"){comma}'
         return known.exam(kind, source=source, **slots)
 
 

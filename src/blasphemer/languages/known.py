@@ -89,9 +89,16 @@ def find_language(text: str) -> str:
         if sum(number for letter, number in letters.items() if first <= letter <= last) >= SCRIPT * total:
             return code
     words = [word.casefold().replace("’", "'") for word in WORD.findall(text)]
-    shares = {code: sum(word in language(code).telling for word in words) for code in _with_spaces()}
+    kinds = set(words)  # a table repeats its words: each counts once as well
+    shares = {
+        code: (sum(word in known for word in words), len(kinds & known))
+        for code in _with_spaces()
+        if (known := language(code).telling)
+    }
     best = max(shares, key=shares.__getitem__)
-    return best if shares[best] >= max(FEWEST_SMALL * len(words), FEWEST) else ANY
+    often, different = shares[best]
+    is_told = often >= FEWEST_SMALL * len(words) or different >= FEWEST_SMALL * len(kinds)
+    return best if often >= FEWEST and is_told else ANY
 
 
 @cache

@@ -23,7 +23,7 @@ LARGEST_GROUP = 8  # statements told together
 FEWEST_BEFORE = 4  # words of a statement after which it may be broken off, to be gone on with
 FEWEST_TELLING = 3  # words of a value by which its key can be asked for
 PATIENCE = 3  # rounds without anything new after which there is nothing left to say
-FEW_QUESTIONS = 2  # of the model's own on a statement: with fewer, rules must teach it
+FEW_QUESTIONS = 3  # of the model's own on a statement: with fewer, rules must teach it
 FREE_ORDER = ("row", "entry", "item", "answer")  # kinds of statements that can be told in any order
 
 
@@ -79,7 +79,8 @@ def _passages(passages: Sequence[Passage], statements: Sequence[Statement]) -> I
     for passage in passages:
         known = language(first[passage.id].language if passage.id in first else "und")
         title = first[passage.id].title if passage.id in first else passage.file
-        source = known.source(one_line(title), one_line(passage.heading))
+        above = passage.heading.removeprefix(title).removeprefix(" / ")
+        source = known.source(one_line(title), one_line(above))
         sources = (Source(passage.id, passage.start, passage.end),)
         text = f"{source}:\n\n{passage.text}"
         yield StudyItem("", "passage", "rules", text, sources=sources, evidence=passage.text)
@@ -230,7 +231,7 @@ def _beginning(statement: Statement, known: Language, number: int) -> Iterator[S
     if not places:
         return
     place = places[number * 3 % len(places)]
-    begun = one_line(f"{statement.before}\n{text[:place]}")
+    begun = f"{statement.leading}{text[:place]}"
     source = _source(statement, known)
     request = known.study("beginning", number, source=source, title=one_line(statement.title), text=f"{begun} ...")
     yield _item("beginning", [statement], request, text)

@@ -39,7 +39,7 @@ FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
 EVERY = {"questions": 1, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
 OTHERS = 4
 ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
-PATIENCE = 4  # requests about a fact without anything new after which it is left alone
+PATIENCE = 8  # requests about a fact without anything new after which it is left alone
 USEFUL = 0.25  # new items per request: a kind that yields less is given up
 ROOM, USUAL = 4, 1.5  # times the length of what is read, that what is written about it may have, and mostly has
 
