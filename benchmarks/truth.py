@@ -144,7 +144,9 @@ def _asked(question: ExamQuestion, shelf: _Shelf) -> Iterator[str]:
 
 def _slots(text: str, answer: str, frames: Sequence[str], statements: Sequence[Statement]) -> Iterator[str]:
     """What stands in the slots of a frame that a text has: sentences, keys and cells."""
-    for frame in frames:
+    first = statements[0] if statements else None
+    source = language(first.language).source(one_line(first.title), one_line(first.heading)) if first else ""
+    for frame in (one.replace("{source}", source) if source in text else one for one in frames):
         if match := _pattern(frame).fullmatch(text):
             for name, said in match.groupdict().items():
                 if name not in ("source", "title"):

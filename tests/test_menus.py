@@ -37,6 +37,7 @@ def test_from_the_start_menu_to_a_saved_model(terminal: Terminal, documents: Pat
     turn_back_from_the_upload(terminal)
     terminal.press(ESCAPE)
     terminal.wait_for(START)
+    turn_back_from_the_questions(terminal)
     terminal.press(CONTROL_C)
     assert terminal.end() == 130
 
@@ -149,3 +150,18 @@ def turn_back_from_the_upload(terminal: Terminal) -> None:
         shown = terminal.wait_for(RESULT)
         assert "Uploaded" not in shown
         assert "cannot be uploaded" not in shown
+
+
+def turn_back_from_the_questions(terminal: Terminal) -> None:
+    """Escape cancels an exam of one's own at each of its questions; nothing typed goes on."""
+    terminal.press(DOWN, DOWN, DOWN)
+    for typed in ([], [""], ["", "Where is Windlesea?"]):
+        terminal.press(ENTER)
+        terminal.wait_for("Which model?")
+        terminal.press(ENTER)
+        terminal.wait_for("Your questions?")
+        for text, then in zip(typed, ("Question 1", "Its answer:"), strict=False):
+            terminal.press(*([text] if text else []), ENTER)
+            terminal.wait_for(then)
+        terminal.press(ESCAPE)
+        assert "Right" not in terminal.wait_for(START)

@@ -114,7 +114,7 @@ def select(question: str, choices: Sequence[str], default: str, setting: str, an
 
 
 def ask(question: str, setting: str, default: str = "") -> str | None:
-    """Ask for a line of text; Escape, and nothing typed, is None. Without a terminal, as in `confirm`."""
+    """Ask for a line of text; Escape is None and cancels, nothing typed is "". Without a terminal, as in `confirm`."""
     return _text(_ask("text", question, setting, default=default))
 
 
@@ -163,7 +163,7 @@ def menu(
 
 
 def _text(answer: object) -> str | None:
-    return (str(answer).strip() or None) if answer is not None else None
+    return str(answer).strip() if answer is not None else None
 
 
 def _ask(kind: str, question: str, setting: str, **options: object) -> object:

@@ -142,6 +142,11 @@ class Statement:
         return Source(self.passage, self.start, self.end)
 
     @property
+    def value(self) -> str:
+        """What stands behind the colon of an entry."""
+        return one_line(self.text.partition(self.key)[2].lstrip("*_ \t\u00a0:："))
+
+    @property
     def shown(self) -> str:
         """What it says as it is shown: of a row, its cells with the words of the header; on one line."""
         if self.cells:

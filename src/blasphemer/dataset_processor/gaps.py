@@ -108,7 +108,7 @@ def _numbers(text: str, known: Language) -> Iterator[Gap]:
     taken = 0
     for match in _numbers_of(known.ranges).finditer(text):
         start, end = match.span()
-        if start < taken or _is_part(text, start, end) or _is_label(text, start):
+        if start < taken or _is_part(text, start, end) or _is_label(text, start) or _is_in_formula(text, start, end):
             continue
         taken = _with_month(text, end, known)
         kind: Kind = "other" if taken > end else "measure" if _has_unit(match) else "number"
@@ -155,6 +155,13 @@ def _glued(words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in other if one != words))
 
 
+def _is_in_formula(text: str, start: int, end: int) -> bool:
+    """Is the number a part of what is reckoned: n^2 h^2 / (8 m L^2)?"""
+    before, after = text[:start].rstrip(), text[end:].lstrip()
+    is_inside = "=" in text and (before.endswith("(") or after.startswith((")", "^")))
+    return is_inside or before.endswith(tuple("=^/×*√")) or after.startswith(tuple("=^/×*"))
+
+
 def _is_label(text: str, start: int) -> bool:
     """Does the number only count what follows, as at the beginning of an item?"""
     return start == 0 and bool(re.match(r"\d+[.)]\s", text))
@@ -196,7 +203,8 @@ def _name(text: str, run: list[Match], known: Language, vocabulary: Vocabulary) 
         run = run[1:]
     if not run or len(run) > MOST_NAME_WORDS:
         return
-    start, end = run[0].start(), run[0].start() + len(bare(text[run[0].start() : run[-1].end()]))
+    end = run[0].start() + len(bare(text[run[0].start() : run[-1].end()]))
+    start = _with_particle(text, run[0].start(), known)
     words = text[start:end]
     if known.capitals == "nouns" and _COUNTED.search(text[:start]):  # the metres of 3,20 Meter
         return
@@ -205,6 +213,13 @@ def _name(text: str, run: list[Match], known: Language, vocabulary: Vocabulary) 
         is_other = _CODE.fullmatch(words) or all(word.casefold() in known.months | known.days for word in words.split())
         without = run[0].group().casefold() in known.titles and len(run) > 1
         yield Gap(start, end, "other" if is_other else "name", (text[run[1].start() : end],) if without else ())
+
+
+def _with_particle(text: str, start: int, known: Language) -> int:
+    """Where a name begins that has a small word of names before it: de Broglie. (But not "of" or "the".)"""
+    *_, before = ["", *text[:start].split(" ")[:-1]]
+    is_particle = before in known.joiners and before not in known.small and text[:start].endswith(f"{before} ")
+    return start - len(before) - 1 if is_particle else start
 
 
 def _is_small(run: Sequence[Match], text: str, known: Language) -> bool:

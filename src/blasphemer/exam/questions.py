@@ -132,7 +132,7 @@ class _Desk:
         """What stands beside a key; or, of a definition, the term."""
         if self.keys[statement.file, statement.heading, normalise(statement.key)] > 1:
             return None
-        value = _value(statement)
+        value = statement.value
         asked = self._frame(statement, "entry", key=statement.key)
         if question := self._question(statement, "entry", asked, value.rstrip(" .;,")):
             return question
@@ -180,11 +180,6 @@ class _Desk:
             comma = source[-1] if source[-1] in COMMAS else ""
             source = f'{source.removesuffix(comma)} ("{one_line(statement.before)}"){comma}'
         return known.exam(kind, source=source, **slots)
-
-
-def _value(statement: Statement) -> str:
-    """What stands behind the colon of an entry."""
-    return one_line(statement.text.partition(statement.key)[2].lstrip("*_ \t\u00a0:："))
 
 
 def _says(cell: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -76,7 +76,7 @@ class ResultMenu:
         """On the same original and abliteration; what an earlier fine-tuning taught is not built upon."""
         there = next(iter(self.settings.fine_tune_dataset), "")
         documents = console.ask_documents(there)
-        if documents is None:
+        if not documents:
             return
         chosen = {"enable_finetuning": True, "fine_tune_dataset": (documents,), "dry_run": False}
         asked = self.settings.model_copy(update={**chosen, "finetuning_output_dir": self._folder_for(documents)})
@@ -171,7 +171,9 @@ def _is_of_same_trial(one: RunFolder, other: RunFolder) -> bool:
 def examine(settings: Settings, result: LanguageModel | None = None) -> None:
     """Put the user's own questions to the model of the settings and, if given, to what has been made of it."""
     file = console.ask_path(OWN_QUESTIONS, "--exam-file")
-    questions = exam.read_exam_file(Path(file).expanduser(), []) if file else list(_typed_questions())
+    if file is None:
+        return
+    questions = exam.read_exam_file(Path(file).expanduser(), []) if file else _typed_questions()
     if questions:
         models = {"before": load_model(settings), "after": result} if result else {"answer": load_model(settings)}
         report.show_own_exam(questions, {name: _marks(name, model, questions) for name, model in models.items()})
@@ -194,13 +196,15 @@ def _marks(name: str, model: LanguageModel, questions: Sequence[ExamQuestion]) -
     return exam.grade(questions, model.answer([one.question for one in questions], f"exam ({name})"))
 
 
-def _typed_questions() -> Iterator[ExamQuestion]:
-    for number in count(1):
-        question = console.ask(f"Question {number} (nothing to end):", "--exam-file")
-        answer = console.ask("Its answer:", "--exam-file") if question else None
-        if not (question and answer):
-            return
-        yield ExamQuestion(f"q-{number}", question, answer, "own")
+def _typed_questions() -> list[ExamQuestion]:
+    """Questions up to one that is left empty; none of them where the user cancels."""
+    typed: list[ExamQuestion] = []
+    while question := console.ask(f"Question {len(typed) + 1} (nothing to end):", "--exam-file"):
+        answer = console.ask("Its answer:", "--exam-file")
+        if not answer:
+            return [] if answer is None else typed
+        typed.append(ExamQuestion(f"q-{len(typed) + 1}", question, answer, "own"))
+    return [] if question is None else typed
 
 
 def chat(models: Mapping[str, LanguageModel]) -> None:

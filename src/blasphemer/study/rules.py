@@ -113,7 +113,7 @@ class _Desk:
             for statement in statements
         }
         self.examined = examined
-        self.values = Counter((one.passage, one.block, normalise(_value(one))) for one in statements if one.key)
+        self.values = Counter((one.passage, one.block, normalise(one.value)) for one in statements if one.key)
         self.cells = Counter((one.passage, one.block, *cell) for one in statements for cell in one.cells)
         self.groups = [
             _Table(tuple(chunk))
@@ -146,7 +146,7 @@ class _Desk:
         if statement.kind == "row":
             yield from self._of_row(statement, known, number)
         elif statement.kind == "entry" and statement.key:
-            value = _value(statement)
+            value = statement.value
             key = one_line(statement.key)
             if not self._is_examined(statement, value.rstrip(" .;,")):
                 yield _item("entry", [statement], known.study("entry", number, source=source, key=key), value)
@@ -239,11 +239,6 @@ def _beginning(statement: Statement, known: Language, number: int) -> Iterator[S
 
 def _source(statement: Statement, known: Language) -> str:
     return known.source(one_line(statement.title), one_line(statement.heading))
-
-
-def _value(statement: Statement) -> str:
-    """What stands behind the colon of an entry."""
-    return one_line(statement.text.partition(statement.key)[2].lstrip("*_ \t\u00a0:："))
 
 
 def _missing(statement: Statement, gap: Gap) -> str:
