@@ -37,6 +37,7 @@ from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, ExamQuestion, Marks, Passage, Plan, Source, StudyItem, exchange, from_jsonl
 from blasphemer.report import scorecard, significance
 from blasphemer.study.rules import about_others, asked_about
+from blasphemer.study.writer import questions_per_statement
 from blasphemer.workspace import RunFolder
 
 # Row -> what is left out of the study material: kinds of items, "model" for all that it wrote, ...
@@ -161,7 +162,8 @@ def lessons(
     else:
         written, _ = without_leaks(found.written, found.questions, found.passages)
         own = [item for item in found.own if not out & {"model", item.kind}]
-        asked = set() if "choice" in out else asked_about(own)
+        quota = questions_per_statement(settings.study_tokens_per_source_token)
+        asked = set() if "choice" in out else asked_about(own, quota)
         added = [item for item in about_others(written, asked) if item.kind not in out]
         study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
     rehearsed = [] if "replay" in out else retention.divide(found.recalled, settings.seed)[0]

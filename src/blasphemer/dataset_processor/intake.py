@@ -298,7 +298,7 @@ def _forget_old(folder: Path) -> None:
 def _code() -> str:
     """A hash of all code that reads and cuts: what other code has read is read anew."""
     root = Path(worker.__file__).parents[1]
-    files = sorted(root.glob("dataset_processor/**/*.py"))
+    files = [*sorted(root.glob("dataset_processor/**/*.py")), *sorted(root.glob("languages/*.*"))]
     files += [root / name for name in ("language.py", "records.py", "tokens.py")]
     return _hash(*(file.read_text(encoding="utf-8") for file in files))
 

@@ -21,6 +21,7 @@ FEWEST_WORDS = 12  # that are shown of a paragraph, where it has them: shorter s
 FEWEST_ALONE = 6  # words of a sentence that begins a paragraph
 MOST_BEFORE = 3  # sentences shown before one
 FEWEST_LETTERS = 60  # of a statement in a language without full stops
+LONGEST_ORDINAL = 4  # characters, with the one before
 PARTED = "\0"  # between pieces of what is shown before a statement that do not stand together
 RESOLVED = 3  # content words before a word that points back, among which may be what it points to
 
@@ -266,8 +267,11 @@ def _clauses(text: str) -> Iterator[Span]:
 
 
 def _is_ordinal(text: str, end: int, known: Language) -> bool:
+    """Is it the third (3.) of something that a sentence seems to end with?"""
+    if not _ORDINAL.search(text[max(end - LONGEST_ORDINAL, 0) : end]):
+        return False
     following = WORD.search(text, end)
-    if not following or not _ORDINAL.search(text[:end]):
+    if not following:
         return False
     return known.capitals == "nouns" or following.group().casefold() in known.months
 

@@ -13,7 +13,7 @@ from blasphemer.lora_trainer.plan import describe, plan_training
 from blasphemer.records import Example, Plan, Source, StudyItem
 
 # Kinds of study items to show, the first three there are
-PREVIEWED = ("instruction", "cloze", "about", "retold", "completion", "passage")
+PREVIEWED = ("instruction", "value", "entry", "gap", "answer", "told", "beginning", "passage")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def write_by_rule(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> 
 def let_the_model_write(job: Job, library: Library, paper: Sequence[ExamQuestion], material: Material) -> Material:
     """The material with what the model writes about the documents, and of the rules' only what it left out."""
     own = job.run.records("self_study.jsonl", StudyItem, lambda: _own(job, library, paper))
-    return Material([*own, *about_others(material.items, asked_about(own))], material.leaks)
+    return Material([*own, *about_others(material.items, asked_about(own, _quota(job)))], material.leaks)
 
 
 def to_write(job: Job, library: Library) -> tuple[int, int]:

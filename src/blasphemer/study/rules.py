@@ -62,10 +62,10 @@ def write_study(
     return [replace(item, id=f"s-{place}") for place, item in enumerate(items.values(), 1)]
 
 
-def asked_about(own: Sequence[StudyItem]) -> set[Source]:
-    """The statements that the model itself has asked about often enough."""
+def asked_about(own: Sequence[StudyItem], quota: int) -> set[Source]:
+    """The statements that the model itself has asked about often enough; it was to ask `quota` questions about each."""
     asked = Counter(source for item in own if item.messages for source in item.sources)
-    return {source for source, questions in asked.items() if questions >= FEW_QUESTIONS}
+    return {source for source, questions in asked.items() if questions >= min(FEW_QUESTIONS, quota)}
 
 
 def about_others(items: Sequence[StudyItem], asked: set[Source]) -> list[StudyItem]:
