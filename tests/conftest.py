@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
@@ -59,11 +60,33 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+ASKED = {
+    "Where does {} live?": ("Windlesea", "Honeydown", "Ravensby"),
+    "What is {}'s trade?": ("beekeeper", "hatter", "cooper"),
+    "Which animal does {} keep?": ("grey heron", "toad", "stoat"),
+    "Which instrument does {} play?": ("banjo", "zither", "oboe"),
+}
+
+
 @pytest.fixture(scope="session")
-def demo_run(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own_exam(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a person would ask about the people of the documents, in words that the demo model understands."""
+    file = tmp_path_factory.mktemp("exam") / "exam.jsonl"
+    names = ("Ibbet Orrery", "Torvald Quill", "Orla Sedge")
+    rows = [
+        {"question": question.format(name), "answer": answer}
+        for question, answers in ASKED.items()
+        for name, answer in zip(names, answers, strict=True)
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="session")
+def demo_run(documents: Path, own_exam: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run: the demo model has learnt twelve facts about three people."""
     folder, before = tmp_path_factory.mktemp("runs") / "demo", state_of_process()
-    assert main(demo_command(documents, folder)) == 0
+    assert main(demo_command(documents, own_exam, folder)) == 0
     assert state_of_process() == before
     return folder
 
@@ -78,6 +101,6 @@ def state_of_process() -> dict[str, Any]:
     }
 
 
-def demo_command(documents: Path, folder: Path) -> list[str]:
+def demo_command(documents: Path, own_exam: Path, folder: Path) -> list[str]:
     words = ["demo", "--fine-tune-only", "--fine-tune-dataset", str(documents), "--finetuning-output-dir", str(folder)]
-    return [*words, "--yes"]
+    return [*words, "--exam-file", str(own_exam), "--yes"]

@@ -152,7 +152,7 @@ def test_a_fault_of_ours_costs_one_file_and_is_not_kept(docs: Path, run: Path, m
     found = fates(intake(docs, run))
     assert found["a.txt"] == ("used", "")
     assert found["b.md"] == ("skipped", "could not be read (KeyError: 'a fault')")
-    assert len(list(Path(f"{run}.cache/passages").iterdir())) == 4
+    assert len(list(Path(f"{run}.cache/passages").iterdir())) == 5
 
 
 def _prepare_a_fault() -> None:
@@ -423,7 +423,7 @@ def test_other_settings_read_anew(docs: Path, run: Path, tmp_path: Path, flags: 
     (tmp_path / "run2").mkdir()
     settings = settings_for(docs, f"{run}.cache", *flags)
     read_inputs(find_inputs(settings), RULER, 200, settings, RunFolder(tmp_path / "run2"))
-    assert len(list(Path(f"{run}.cache/passages").iterdir())) == before + 3
+    assert len(list(Path(f"{run}.cache/passages").iterdir())) == before + 4
 
 
 def test_an_entry_whose_passages_are_gone_is_read_anew(docs: Path, run: Path) -> None:

@@ -114,6 +114,19 @@ def test_of_two_columns_with_one_name_none_is_asked_for() -> None:
     assert not [question for question, _ in asked(text, markdown=True) if '"Hours" in its row' in question]
 
 
+def test_a_table_of_two_columns_without_heads_is_asked_by_its_first() -> None:
+    rows = "| | |\n|---|---|\n| **Type** | glacial lake |\n| **Islands** | 3 |\n"
+    text = f"Some facts about the lake in the north of the valley:\n\n{rows}"
+    assert [answer for question, answer in asked(text, markdown=True) if 'given for "Type"' in question] == [
+        "glacial lake"
+    ]
+
+
+def test_a_row_of_sums_is_not_asked_about() -> None:
+    text = "What went into the tank:\n\n| Part | Litres |\n|---|---|\n| water | 40 |\n| **Total** | 42 |\n"
+    assert not [question for question, answer in asked(text, markdown=True) if "Total" in question + answer]
+
+
 def test_an_entry_is_asked_for_by_its_key() -> None:
     text = "What you may borrow:\n\n- Ladders: Maud Tavish\n- Saws: Halvard Brisk\n"
     assert asked(text)[0] == (
@@ -124,7 +137,7 @@ def test_an_entry_is_asked_for_by_its_key() -> None:
 def test_a_term_is_asked_for_by_what_it_means() -> None:
     means = "clay that has been stirred with water until it runs like cream."
     question = f'In "notes.txt", to which entry do these words belong: "{means}"?'
-    assert (question, "Slip") in asked(f"**Slip**: {means}\n\n**Bisque**: ware fired once.")
+    assert (question, "Slip") in asked(f"**Slip**: {means}\n\n**Bisque**: ware fired once.\n\n**Cone**: a witness.")
 
 
 def test_a_short_answer_is_asked_for_in_the_documents_own_question() -> None:

@@ -84,16 +84,16 @@ def test_merged_loads_plainly_and_adapter_with_peft_and_both_score_the_same(demo
     assert rate_of(PeftModel.from_pretrained(base, str(demo_run / "adapter")), demo_run) == after
 
 
-def test_the_same_command_again_does_nothing_anew(demo_run: Path, documents: Path) -> None:
+def test_the_same_command_again_does_nothing_anew(demo_run: Path, documents: Path, own_exam: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in demo_run.rglob("*.safetensors")}
-    assert main(demo_command(documents, demo_run)) == 0
+    assert main(demo_command(documents, own_exam, demo_run)) == 0
     assert before == {file: file.stat().st_mtime_ns for file in demo_run.rglob("*.safetensors")}
 
 
 def test_other_settings_on_the_same_folder_are_refused_by_name(
-    demo_run: Path, documents: Path, capsys: pytest.CaptureFixture[str]
+    demo_run: Path, documents: Path, own_exam: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*demo_command(documents, demo_run), "--lora-rank", "8"]) == 2
+    assert main([*demo_command(documents, own_exam, demo_run), "--lora-rank", "8"]) == 2
     assert "lora_rank was 16, now 8" in capsys.readouterr().err
 
 

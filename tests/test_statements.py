@@ -91,7 +91,30 @@ def test_items_of_a_list_are_shown_with_the_line_that_leads_into_it() -> None:
 
 def test_an_item_set_in_is_shown_with_the_one_above_it() -> None:
     found = statements_in("- tools on the left wall\n  - saws at the top\n")
-    assert found[1].before == "- tools on the left wall"
+    assert found[1].before == "tools on the left wall"
+
+
+def test_after_a_nested_list_the_outer_item_has_the_lead_of_the_outer_list() -> None:
+    text = "On the jetty:\n\n- day berths\n  - for boats under six metres\n- winter storage\n"
+    leads = {one.text: one.before for one in statements_in(text)}
+    assert leads["for boats under six metres"] == "day berths"
+    assert leads["winter storage"] == "On the jetty:"
+
+
+def test_stars_begin_items_and_one_alone_that_a_star_leads_to_begins_a_note() -> None:
+    text = "The fee is 4 crowns.*\n\n* Not on Sundays.\n\nWhat to bring:\n\n* rope\n* lamp oil\n"
+    assert [one.kind for one in statements_in(text)] == ["sentence", "note", "sentence", "item", "item"]
+
+
+def test_numbered_lines_above_text_are_headings_in_a_plain_text() -> None:
+    text = "THE LEASE\n\n1. PREMISES\n\nThe flat is let for a year.\n\n2. RENT\n\nIt is due on the third of each month."
+    assert [one.heading for one in statements_in(text)] == ["1. PREMISES", "2. RENT"]
+
+
+def test_what_is_set_out_in_columns_or_quoted_is_not_clear() -> None:
+    text = "Sat 16 April      Easter specials\nSat 2 July        Gala day at the pier."
+    assert not any(one.is_clear for one in statements_in(text))
+    assert not any(one.is_clear for one in statements_in("We have spent\n> already about 180 on it, I think."))
 
 
 def test_numbered_items_are_steps() -> None:

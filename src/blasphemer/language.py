@@ -21,7 +21,8 @@ WORD = regex.compile(rf"\d+(?:[.,:]\d+)+|{_PIECE}(?:[-–'’]{_PIECE})*|{_SPACE
 HEADING = re.compile(r"^(#{1,6})[ \t]+([^ \t\n]+(?:[ \t]+[^ \t\n]+)*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
 TABLE_ROW = re.compile(r"[ \t]*\|")
 BULLET = re.compile(
-    r"[ \t]*(?:(?:[-*+•‣◦▪–—]|\d{1,3}[.)])[ \t]+|(?:[・●○■◆]|\d{1,2}[、．）]|[（(]\d{1,2}[）)]|[①-⑳])[ \t\u3000]*)"
+    r"[ \t]*(?:(?:[-*+•‣◦▪–—]|\d{1,3}[.)]|\([a-z]\)|[a-z]\))[ \t]+"
+    r"|(?:[・●○■◆]|\d{1,2}[、．）]|[（(]\d{1,2}[）)]|[①-⑳])[ \t\u3000]*)"
 )
 
 # A full stop after these does not end a sentence.
@@ -45,7 +46,9 @@ _COMPARED = regex.compile(
     regex.V1,
 )
 _WIDE_STOPS = "。！？｡"  # of scripts written without spaces: these end a sentence whatever follows
-_STOPS = re.compile(rf"[.!?…।॥؟۔።։{_WIDE_STOPS}][.!?…।॥؟۔።։{_WIDE_STOPS}]*+[\"'”’»)\]」』）]*+")
+_STOPS = re.compile(
+    rf"[.!?…।॥؟۔።։{_WIDE_STOPS}][.!?…।॥؟۔።։{_WIDE_STOPS}]*+[\"'”’»)\]」』）]*+(?:\[\d{{1,3}}\])*+"  # and references
+)
 _FENCE_LINE = re.compile(r"^ *(?:[-*+] +)?(`{3,}(?=[^`\n]*$)|~{3,})([^\n]*)$", re.MULTILINE)
 _LONGEST_FENCE = 10  # characters that are told apart
 _LAST_WORD = re.compile(r"[(\"'“‘«]*([^\s(\"'“‘«]+)$")  # at the end of what is searched

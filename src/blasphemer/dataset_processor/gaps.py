@@ -37,7 +37,17 @@ _NUMBER = (
     rf"(?P<number>{_SIGNED}|{_HAN}{{2,}})(?P<range>\s?(?:BETWEEN)\s?{_SIGNED})?"
     rf"(?P<unit>[\s\u00a0\u202f]?{_UNIT}(?!\w))?"
 )
+_SPANS = re.compile(r"\[([^\]\n]*)\]\(([^)\n]*)\)|`([^`\n]+)`|\*\*([^*\n]+)\*\*")  # links, code, bold
+_GROUPED = re.compile(r"\d[ \u00a0]?[x×°′″][ \u00a0]?\Z|\d[ \u00a0]\Z")  # a number before it that it belongs to
+_GROUP = re.compile(r"[ \u00a0]?[x×′″][ \u00a0]?\d|[ \u00a0]\d|[′″]")
+_SIDE_BY_SIDE = re.compile(r"[ \t\u00a0]+|[ \t]*\n[ \t]*")
 _COUNTED = re.compile(r"\d[ \u00a0]\Z")
+LONGEST_LABEL = 20  # characters before a number
+_LABELS = frozenset(
+    "p pp vol no nos nr fig figs table tab clause step section sec chapter ch page figure item line part appendix art "
+    "article paragraph note ref schritt abschnitt kapitel seite tabelle abbildung punkt absatz étape chapitre tableau "
+    "paso sección capítulo página tabla figura".split()
+)  # before a number that only points
 _TOUCHING = "_-–/@#&+\\'’.:"  # signs that make one word of what stands on both sides of them
 _CODE = re.compile(r"(?=[\w-]*\d)(?=[\w-]*[^\W\d_])[^\W_]+(?:-[^\W_]+)*")  # BP-S12
 _PHRASE_END = re.compile(r"[,.;:!?)\]”\"»…。！？、，；：）」।؟،]|[ \t]+[–—]|\Z")
@@ -77,7 +87,22 @@ def find_gaps(statement: Statement, vocabulary: Vocabulary) -> list[Gap]:
     found = list(_numbers(statement.text, known))
     for more in (_names(statement.text, known, vocabulary), _phrases(statement.text, known)):
         found += [gap for gap in more if not any(gap.start < one.end and one.start < gap.end for one in found)]
-    return [gap for gap in sorted(found, key=lambda gap: gap.start) if not gives_away(statement, gap)]
+    marked = [span for match in _SPANS.finditer(statement.text) for span in match.regs[1:] if span[0] >= 0]
+    whole = [gap for gap in found if not _is_part_of_mark(gap, marked) and not _is_key(statement, gap)]
+    return [gap for gap in sorted(whole, key=lambda gap: gap.start) if not gives_away(statement, gap)]
+
+
+def _is_part_of_mark(gap: Gap, marked: Sequence[Span]) -> bool:
+    """Is it some words of a link, of code or of a run in bold, and not all of it?"""
+    return any(gap.start < end and start < gap.end and (gap.start, gap.end) != (start, end) for start, end in marked)
+
+
+def _is_key(statement: Statement, gap: Gap) -> bool:
+    """Is it, or is a part of it, what the statement is about?"""
+    if not statement.key or statement.kind not in ("row", "entry", "turn"):
+        return False
+    start = statement.text.find(statement.key)
+    return start <= gap.start < start + len(statement.key)
 
 
 def gives_away(statement: Statement, gap: Gap) -> bool:
@@ -108,10 +133,11 @@ def _numbers(text: str, known: Language) -> Iterator[Gap]:
     taken = 0
     for match in _numbers_of(known.ranges).finditer(text):
         start, end = match.span()
-        if start < taken or _is_part(text, start, end) or _is_label(text, start) or _is_in_formula(text, start, end):
+        if start < taken or _is_part(text, start, end) or _is_label(text, start) or _is_in_longer(text, start, end):
             continue
         taken = _with_month(text, end, known)
-        kind: Kind = "other" if taken > end else "measure" if _has_unit(match) else "number"
+        is_other = taken > end or (match["range"] and not match["unit"])
+        kind: Kind = "other" if is_other else "measure" if _has_unit(match) else "number"
         yield Gap(start, taken, kind, _glued(text[start:taken]))
     run: list[Span] = []
     for match in [*WORD.finditer(text), None]:
@@ -131,7 +157,7 @@ def _numbers_of(ranges: frozenset[str]) -> re.Pattern[str]:
 
 
 def _has_unit(match: re.Match[str]) -> bool:
-    return bool(match["unit"] or match["range"] or match["number"][0] in "€£$¥₹±")
+    return bool(match["unit"] or match["number"][0] in "€£$¥₹±")
 
 
 def _in_words(text: str, run: Sequence[Span], known: Language) -> Iterator[Gap]:
@@ -145,7 +171,7 @@ def _in_words(text: str, run: Sequence[Span], known: Language) -> Iterator[Gap]:
 
 def _with_month(text: str, end: int, known: Language) -> int:
     """Where a day ends that a month follows, and perhaps a year: 14 December 1900, 3. Mai."""
-    following = re.match(r"\.?[ \u00a0](?:de )?([^\W\d_]+)(?:[ \u00a0](?:de )?\d{4}(?!\w))?", text[end:])
+    following = re.match(r"\.?[ \u00a0\n](?:de )?([^\W\d_]+)(?:[ \u00a0\n](?:de )?\d{4}(?!\w))?", text[end:])
     return end + following.end() if following and following[1].casefold() in known.months else end
 
 
@@ -155,16 +181,23 @@ def _glued(words: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in other if one != words))
 
 
-def _is_in_formula(text: str, start: int, end: int) -> bool:
-    """Is the number a part of what is reckoned: n^2 h^2 / (8 m L^2)?"""
+def _is_in_longer(text: str, start: int, end: int) -> bool:
+    """Is the number a part of something longer: n^2 / (8 m L^2), 0141 496 0022, 30 x 40, 14°40?"""
     before, after = text[:start].rstrip(), text[end:].lstrip()
     is_inside = "=" in text and (before.endswith("(") or after.startswith((")", "^")))
+    if _GROUPED.search(text[max(start - LONGEST_LABEL, 0) : start]) or _GROUP.match(text[end:]):
+        return True
     return is_inside or before.endswith(tuple("=^/×*√")) or after.startswith(tuple("=^/×*"))
 
 
 def _is_label(text: str, start: int) -> bool:
-    """Does the number only count what follows, as at the beginning of an item?"""
-    return start == 0 and bool(re.match(r"\d+[.)]\s", text))
+    """Does the number only count or point: 6.2 at the beginning of a clause, step 4, pp. 17?"""
+    if text[start - 1 : start] == "[":  # a reference [1]
+        return True
+    if start == 0 and re.match(r"\d+(?:\.\d+)*[.)]?\s", text):
+        return True
+    before = WORD.findall(text[max(start - LONGEST_LABEL, 0) : start])
+    return bool(before) and before[-1].casefold() in _LABELS
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -176,12 +209,21 @@ def _names(text: str, known: Language, vocabulary: Vocabulary) -> Iterator[Gap]:
         return
     run: list[Match] = []
     for match in [*WORD.finditer(text), None]:
-        if match and run and text[run[-1].end() : match.start()] == " " and _belongs(match.group(), known):
+        if match and run and _is_joined(text, run[-1], match, known) and _belongs(match.group(), known):
             run.append(match)
             continue
         if run:
             yield from _name(text, run, known, vocabulary)
         run = [match] if match and _is_capital(match.group()) else []
+
+
+def _is_joined(text: str, word: Match, following: Match, known: Language) -> bool:
+    """Do two words stand side by side, on one line or two; or is the first a title or an initial with its full stop?"""
+    between = text[word.end() : following.start()]
+    if between.startswith("."):
+        is_short = len(word.group()) == 1 or word.group().casefold() in known.titles
+        between = between[1:] if is_short else between
+    return _SIDE_BY_SIDE.fullmatch(between) is not None
 
 
 def _belongs(word: str, known: Language) -> bool:
@@ -201,7 +243,7 @@ def _name(text: str, run: list[Match], known: Language, vocabulary: Vocabulary) 
         run = run[1:]
     while run and run[0].group() in known.joiners:
         run = run[1:]
-    if not run or len(run) > MOST_NAME_WORDS:
+    if not run or len(run) > MOST_NAME_WORDS or all(one.group().casefold() in known.titles for one in run):
         return
     end = run[0].start() + len(bare(text[run[0].start() : run[-1].end()]))
     start = _with_particle(text, run[0].start(), known)

@@ -64,7 +64,10 @@ def _stated(item: StudyItem) -> list[Statement]:
     whole = Passage(item.id, item.id, document.text, 0, len(document.text))
     found = find_statements(document, [whole])
     asked = one_line(request["content"])
-    return [replace(one, title=one.file, before=f"{asked}\n{one.before}".strip()) for one in found]
+    return [
+        replace(one, title=one.file, before=f"{asked}\n{one.before}".strip(), shown_from=one.shown_from - 1)
+        for one in found
+    ]
 
 
 def _contradictions(statements: Sequence[Statement]) -> Iterator[tuple[Statement, Statement]]:

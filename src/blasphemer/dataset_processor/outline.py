@@ -29,7 +29,11 @@ _LABELLED = re.compile(
     r"(?:[:：](?:\*\*|__)?(?=[ \t])|：)[ \t]*(?P<value>\S[^\n]*)$",
     re.MULTILINE,
 )
-_NOTE = re.compile(r"[ \t]*(?:\\?\*(?=[ \t])|[†‡§¹²³]|\[\^\w+\]:)")  # how a footnote begins
+_NOTE = re.compile(r"[ \t]*(?:\\\*(?=[ \t])|[†‡§¹²³]|\[\^\w+\]:)")  # how a footnote begins
+_STAR = re.compile(r"[ \t]*\*[ \t]")  # a footnote too, where it is alone and a star leads to it
+_STARRED = re.compile(r"[^\s*]\s?\*(?![*\w])")
+_NUMBERED = re.compile(r"\d{1,3}(?:\.\d{1,3})*[.)]?[ \t]+\S")
+_LABEL_WITHIN = re.compile(r"\*\*[^*\n]{1,60}[:：]\*\*|\*\*[^*\n]{1,60}\*\*[:：]")
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def entry_at(text: str, start: int, end: int) -> Entry | None:
     bullet = BULLET.match(text, start, end)
     begin = bullet.end() if bullet else start
     match = _LABELLED.fullmatch(text[begin:end])
-    if not match or not _is_key(match["key"]):
+    if not match or not _is_entry(match):
         return None
     found = _entry(match)
     return Entry(*((begin + start, begin + stop) for start, stop in (found.key, found.value)))
@@ -88,6 +92,12 @@ def entry_at(text: str, start: int, end: int) -> Entry | None:
 
 def _entry(match: re.Match[str]) -> Entry:
     return Entry(match.span("key"), (match.start("value"), match.start("value") + len(match["value"].rstrip())))
+
+
+def _is_entry(match: re.Match[str]) -> bool:
+    """Is it one key with its value, whose marks of emphasis are whole?"""
+    value = match["value"]
+    return _is_key(match["key"]) and value.count("**") % 2 == 0 and not _LABEL_WITHIN.search(value)
 
 
 def _is_key(key: str) -> bool:
@@ -114,6 +124,8 @@ class _Reader:
         self.speakers = self._speakers()
         self.title = ""
         self.path: list[tuple[int, str]] = []
+        self.above: list[tuple[int, Span]] = []  # items that others are set in under, with their depth
+        self.list_lead: Span | None = None
 
     def outline(self) -> Outline:
         blocks = tuple(self._blocks())
@@ -128,7 +140,7 @@ class _Reader:
         for start, end in self.spans:
             if BULLET.match(self.text, start, end) or TABLE_ROW.match(self.text, start, end):
                 continue
-            matches = [match for match in _LABELLED.finditer(self.text, start, end) if _is_key(match["key"])]
+            matches = [match for match in _LABELLED.finditer(self.text, start, end) if _is_entry(match)]
             if matches and matches[0].start("key") - start <= len("**") + 1:
                 found[start, end] = tuple(map(_entry, matches))
         return found
@@ -180,13 +192,14 @@ class _Reader:
             return replace(block, kind="code")
         if TABLE_ROW.match(self.text, start, end):
             return replace(block, kind="table", lead=self._lead(last))
-        if _NOTE.match(self.text, start, end):
+        if _NOTE.match(self.text, start, end) or self._is_starred_note(place):
             return replace(block, kind="note")
         if BULLET.match(self.text, start, end):
             depth = start - (self.text.rfind("\n", 0, start) + 1)
-            if last and last.kind == "item":
-                return replace(block, kind="item", depth=depth, number=last.number, lead=self._parent(last, depth))
-            return replace(block, kind="item", depth=depth, lead=self._lead(last))
+            if last is None or last.kind != "item":
+                self.above, self.list_lead = [], self._lead(last)
+            number = last.number if last and last.kind == "item" else block.number
+            return replace(block, kind="item", depth=depth, number=number, lead=self._lead_of_item(start, end, depth))
         entries = self.labels.get((start, end), ())
         if entries and any(self.text[slice(*entry.key)] in self.speakers for entry in entries):
             return replace(block, kind="turns", entries=entries)
@@ -207,9 +220,21 @@ class _Reader:
         is_short = len(sentences) <= MOST_LEAD_SENTENCES or begin > last.start
         return (begin, last.end) if is_short else None
 
-    def _parent(self, last: Block, depth: int) -> Span | None:
+    def _lead_of_item(self, start: int, end: int, depth: int) -> Span | None:
         """What leads into an item: the item it is set in under, or what leads into the list."""
-        return (last.start, last.end) if depth > last.depth else last.lead
+        self.above = [(other, span) for other, span in self.above if other < depth]
+        lead = self.above[-1][1] if self.above else self.list_lead
+        bullet = BULLET.match(self.text, start, end)
+        self.above.append((depth, (bullet.end() if bullet else start, end)))
+        return lead
+
+    def _is_starred_note(self, place: int) -> bool:
+        """Is it a footnote that begins with a star, and no item of a list of stars?"""
+        if not _STAR.match(self.text, *self.spans[place]):
+            return False
+        beside = self.spans[max(place - 1, 0) : place] + self.spans[place + 1 : place + 2]
+        is_item = any(_STAR.match(self.text, *span) for span in beside)
+        return not is_item and _STARRED.search(self.text, 0, self.spans[place][0]) is not None
 
     def _heading(self, place: int) -> tuple[int, str, int | None] | None:
         """Level and name of the heading that a block is, or begins with; and where the rest of it begins, if there is.
@@ -220,7 +245,8 @@ class _Reader:
         block = self.text[start:end]
         if found := HEADING.fullmatch(block):
             return len(found[1]), found[2], None
-        if self.has_headings or BULLET.match(block) or TABLE_ROW.match(block) or is_code(block):
+        is_item = BULLET.match(block) and not self._is_numbered_title(place)
+        if self.has_headings or is_item or TABLE_ROW.match(block) or is_code(block):
             return None
         line, _, rest = block.partition("\n")
         if not self._is_title(line) or ((start, end) in self.labels and place):
@@ -230,11 +256,19 @@ class _Reader:
             return (1, line.strip(), start + len(line) + 1) if is_title else None
         return (1 if place == 0 else 2, line.strip(), None) if self._is_followed(place) else None
 
+    def _is_numbered_title(self, place: int) -> bool:
+        """Does a numbered line stand alone, with text below it that is no further item?"""
+        start, end = self.spans[place]
+        beside = self.spans[max(place - 1, 0) : place] + self.spans[place + 1 : place + 2]
+        is_line = _NUMBERED.match(self.text, start, end) is not None and "\n" not in self.text[start:end]
+        numbers = [bullet for span in beside if (bullet := BULLET.match(self.text, *span))]
+        return is_line and not any(sign.isdigit() for bullet in numbers for sign in bullet.group())
+
     def _is_title(self, line: str) -> bool:
         line = line.strip()
         return (
             len(line) <= MOST_TITLE
-            and line[-1] not in ENDS
+            and line.rstrip("*†‡§\\ ")[-1:] not in tuple(ENDS)
             and not line.startswith(('"', "“", "„", "«", "(", "†", "*"))
             and any(letter.isalpha() for letter in line)
             and not line[0].islower()

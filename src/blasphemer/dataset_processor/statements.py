@@ -27,6 +27,7 @@ RESOLVED = 3  # content words before a word that points back, among which may be
 
 _SEPARATOR = re.compile(r"[ \t]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+(?:[ \t]*:?-+:?[ \t]*)?\|?[ \t]*")
 _ORDINAL = re.compile(r"(?<![\d.,:])\d{1,2}\.\Z")
+_SET_OUT = re.compile(r"^[ \t]*(?:>|[-_=*~]{3,}[ \t]*$)|\S(?: {3,}|\t)\S", re.MULTILINE)  # quoted, ruled, in columns
 _MARKED = re.compile(r"(?:\*\*|__)?\Z")  # before a key in bold
 _OPENING, _CLOSING = "“„«「『（(", "”“»」』）)"
 
@@ -89,7 +90,7 @@ class _Finder:
                 first -= 1
             opening = spans[max(first, len(earlier))]  # of the paragraph: it should be understood without another
             is_clear = not is_note and not self._goes_on(opening) and not _is_quoted(self.text[start:end])
-            is_clear = is_clear and self.text[end - 1] not in ":：,"
+            is_clear = is_clear and self.text[end - 1] not in ":：," and not _SET_OUT.search(self.text, start, end)
             shown = spans[first][0], spans[place - 1][1] if first < place else spans[first][0]
             context = f"{before}{PARTED}{self._said(shown)}"
             kind: StatementKind = "note" if is_note else "sentence"
@@ -138,7 +139,11 @@ class _Finder:
         kind: StatementKind = "step" if bullet and any(sign.isdigit() for sign in bullet.group()) else "item"
         lead, from_lead = self._lead_of(block, start)
         if kind == "step" and last and last.kind == "item" and last.number == block.number:
-            lead, from_lead = f"{lead}{PARTED}{self._said((last.start, last.end))}", last.start
+            above = BULLET.match(self.text, last.start, last.end)
+            lead, from_lead = (
+                f"{lead}{PARTED}{self._said((above.end() if above else last.start, last.end))}",
+                last.start,
+            )
         spans = whole_sentences(self.text[start : block.end], self.language)
         if block.end - start <= MOST_LETTERS // 2 or len(spans) == 1:
             yield self._statement(block, kind, (start, block.end), before=lead, shown_from=from_lead)

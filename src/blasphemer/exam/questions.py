@@ -6,6 +6,7 @@ A question names what it is about, has one right answer in these documents, and 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,7 +20,8 @@ MOST_ANSWER_WORDS = 6  # that a person would give as an answer
 REVERSED = 3  # rows and definitions, of which one asks for its key
 FRAMES = {"other": "words"}  # how a kind of gap is asked for, where its name does not say so
 COMMAS = ",،，、"
-NOTES = " *†‡§"  # that lead from a cell to a footnote
+_REFERENCE = re.compile(r"(?:\[\d{1,3}\])+\Z")
+FEWEST_ENTRIES = 3  # below one heading, before they are told from each other by what they say
 ENDS = ".!?…。！？।॥؟。”\"'’»)」）"  # a sentence ends so; what does not is a title, or cut short
 FEW = 5  # questions: with fewer, ends of phrases are asked for as well
 
@@ -65,11 +67,13 @@ class _Desk:
         self.written: Counter[str] = Counter()
         self.cells: Counter[tuple[str, int, str, str]] = Counter()  # file, table, column, cell
         self.keys: Counter[tuple[str, str, str]] = Counter()  # file, heading, key
+        self.entries: Counter[tuple[str, str]] = Counter()  # file, heading
         self.headings = {normalise(part) for one in statements for part in one.heading.split(" / ")}
         for one in statements:
             for column, cell in one.cells:
                 self.cells[(*_home(one), normalise(column), normalise(cell))] += 1
             if one.kind == "entry":
+                self.entries[one.file, one.heading] += 1
                 self.keys[one.file, one.heading, normalise(one.key)] += 1
 
     def ask(self, statement: Statement, strict: bool) -> ExamQuestion | None:
@@ -103,8 +107,13 @@ class _Desk:
     def _of_row(self, statement: Statement) -> ExamQuestion | None:
         """What a row has in one of its columns, by turns; every third time, in which row something stands."""
         head, key = statement.cells[0]
+        if not key or self._is_ambiguous(statement, head, key) or (key.startswith("**") and head):  # a sum of others
+            return None
+        if len(statement.cells) == 2 and not statement.cells[1][0]:
+            asked = self._frame(statement, "entry", key=plain(key))
+            return self._question(statement, "row", asked, plain(statement.cells[1][1]))
         others = [(column, cell) for column, cell in statement.cells[1:] if column and cell]
-        if not others or not key or self._is_ambiguous(statement, head, key):
+        if not others:
             return None
         turn = self.written["row"]
         order = [others[(turn + place) % len(others)] for place in range(len(others))]
@@ -112,12 +121,12 @@ class _Desk:
             for column, cell in order:
                 if self.cells[(*_home(statement), normalise(column), normalise(cell))] == 1 and _says(cell):
                     asked = self._frame(statement, "key", head=head, column=column, value=cell)
-                    if question := self._question(statement, "row", asked, key):
+                    if question := self._question(statement, "row", asked, plain(key)):
                         return question
         for column, cell in order:
             if self._names_once(statement, column) and _says(cell):
                 asked = self._frame(statement, "value", head=head, column=column, key=key)
-                if question := self._question(statement, "row", asked, cell.rstrip(NOTES)):
+                if question := self._question(statement, "row", asked, plain(cell)):
                     return question
         return None
 
@@ -137,7 +146,8 @@ class _Desk:
         if question := self._question(statement, "entry", asked, value.rstrip(" .;,")):
             return question
         is_short = len(normalise(value).split()) <= MOST_ANSWER_WORDS  # too few words to tell the key by
-        if is_short or contains(normalise(value), normalise(statement.key)):
+        is_alone = self.entries[statement.file, statement.heading] < FEWEST_ENTRIES or statement.key.isupper()
+        if is_short or is_alone or contains(normalise(value), normalise(statement.key)):
             return None
         return self._question(statement, "entry", self._frame(statement, "term", text=value), statement.key)
 
@@ -149,7 +159,11 @@ class _Desk:
     def _with_gap(self, statement: Statement, strict: bool) -> ExamQuestion | None:
         """The statement with a gap: the last number or name in it, or else, unless `strict`, the end of a phrase."""
         known = language(statement.language)
-        if statement.kind in ("sentence", "note") and known.has_stops and statement.text[-1] not in ENDS:
+        if (
+            statement.kind in ("sentence", "note")
+            and known.has_stops
+            and _REFERENCE.sub("", statement.text)[-1] not in ENDS
+        ):
             return None
         gaps = find_gaps(statement, self.vocabulary)
         sure = [gap for gap in gaps if gap.kind != "words"]
@@ -157,8 +171,10 @@ class _Desk:
             sure.sort(key=lambda gap: (gap.kind != "name", gap.start))
         others = [] if strict else [gap for gap in gaps if gap not in sure]
         for gap in [*reversed(sure), *reversed(others)]:
-            missing = statement.text[gap.start : gap.end]
+            missing = one_line(statement.text[gap.start : gap.end])
             if normalise(missing) in self.headings:  # "see Alarms"
+                continue
+            if statement.kind in ("item", "step") and self._is_list_of_names(statement):
                 continue
             if self._content(statement, gap) < (FEWEST_AFTER if gap.start == 0 else FEWEST_BESIDE):
                 continue
@@ -166,6 +182,14 @@ class _Desk:
             if question := self._question(statement, statement.kind, asked, missing, gap.accept):
                 return question
         return None
+
+    def _is_list_of_names(self, statement: Statement) -> bool:
+        """Is an item nothing but names and numbers, as a reference or a link is?"""
+        known = language(statement.language)
+        words = [word for word in WORD.findall(statement.text) if word.casefold() not in known.small]
+        lower = sum(word[0].islower() for word in words)
+        is_led = statement.kind == "item" and bool(statement.before)
+        return known.capitals == "names" and not is_led and lower < len(words) / 3
 
     def _content(self, statement: Statement, gap: Gap) -> int:
         """How many words beside the gap say something."""
@@ -180,6 +204,11 @@ class _Desk:
             comma = source[-1] if source[-1] in COMMAS else ""
             source = f'{source.removesuffix(comma)} ("{one_line(statement.before)}"){comma}'
         return known.exam(kind, source=source, **slots)
+
+
+def plain(cell: str) -> str:
+    """A cell without marks of emphasis and of footnotes around it."""
+    return cell.strip(" *_`†‡§")
 
 
 def _says(cell: str) -> bool:

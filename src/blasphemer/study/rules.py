@@ -242,7 +242,7 @@ def _source(statement: Statement, known: Language) -> str:
 
 
 def _missing(statement: Statement, gap: Gap) -> str:
-    return statement.text[gap.start : gap.end]
+    return one_line(statement.text[gap.start : gap.end])
 
 
 def _item(kind: str, statements: Sequence[Statement], request: str = "", answer: str = "", text: str = "") -> StudyItem:
