@@ -21,6 +21,7 @@ from blasphemer.records import (
     Plan,
     Rate,
     Source,
+    Statement,
     StudyItem,
     Trial,
     Yield,
@@ -34,7 +35,8 @@ EVERY: tuple[Any, ...] = (
     Document(HARD, HARD, "utf-8", True, ((0, 3), (3, 9)), 5, HARD, HARD),
     LedgerEntry(HARD, "skipped", HARD, 1, 2, 3, 4, 5, (1, 5), "utf-16", "ab"),
     Passage("p-1", HARD, HARD, 3, 9, "Birds / Herons", 2),
-    ExamQuestion("q-1", HARD, HARD, "rule", "p-1", 3, 9),
+    Statement("row", HARD, "p-1", HARD, HARD, "en", 1, 3, 9, HARD, HARD, HARD, (("", HARD), (HARD, "x")), False, 2),
+    ExamQuestion("q-1", HARD, HARD, "rule", "p-1", 3, 9, (HARD, "4"), HARD, "in its own words"),
     Source("p-1", 3, 9),
     StudyItem(
         "s-1",

@@ -200,7 +200,7 @@ def test_bad_documents_are_one_line_each(tiny_folder: Path, tmp_path: Path, caps
     assert "no files" in refusal(capsys, command(tiny_folder, empty, out, "--yes"))
     assert "no readable documents (2 skipped" in refusal(capsys, command(tiny_folder, damaged, out, "--yes"))
     assert not out.exists()
-    assert "too little text" in refusal(capsys, command(tiny_folder, short, out, "--yes"))
+    assert "can be asked about by rule" in refusal(capsys, command(tiny_folder, short, out, "--yes"))
 
 
 def test_bad_settings_and_models_are_one_line_each(

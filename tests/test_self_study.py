@@ -124,8 +124,8 @@ def test_where_nothing_new_comes_no_more_is_asked(demo: LanguageModel) -> None:
     readings = find_readings(STATEMENTS, PASSAGES, demo.count)
     prompts = Requests({"questions": ("Ask: {passage}",), "answer": ("{passage} {question}",)})
     writer = OfOneInterest()
-    items, _ = write_self_study(readings, prompts, writer, 8, demo.count, list, 0)
-    assert Counter(item.messages[1]["content"] for item in items) == {"Honeydown.": 8, "Windlesea.": 1}
+    items, _ = write_self_study(readings, prompts, writer, 12, demo.count, list, 0)
+    assert Counter(item.messages[1]["content"] for item in items) == {"Honeydown.": 12, "Windlesea.": 1}
     assert writer.asked["Magnus Keel"] > writer.asked["Olive Nutt"] == writer.asked["Cora Lovage"] == 1 + PATIENCE
 
 
@@ -165,7 +165,7 @@ class Heard:
         self.begun |= {prompt.split(":")[0] for prompt in prompts}
         self.asked += 1
         said = [prompt.partition(": ")[2].split(". ") for prompt in prompts]
-        return [sentences[self.asked % len(sentences)] + "." for sentences in said]
+        return [sentences[self.asked % len(sentences)].rstrip(".") + " indeed." for sentences in said]
 
 
 def test_a_model_that_does_not_understand_is_soon_left_alone(tiny: LanguageModel) -> None:

@@ -327,7 +327,7 @@ class _Desk:
             text, found = sound_sentences(reply, reading)
             if not found:
                 dropped["repeats nothing of the text"] += 1
-            elif normalise(text) == normalise(reading.text) or not self._is_new(text):
+            elif normalise(text) in normalise(reading.full or reading.text) or not self._is_new(text):
                 dropped["was there already"] += 1
             else:
                 sources = tuple(one.source for one in found)
