@@ -165,7 +165,11 @@ class Heard:
         self.begun |= {prompt.split(":")[0] for prompt in prompts}
         self.asked += 1
         said = [prompt.partition(": ")[2].split(". ") for prompt in prompts]
-        return [sentences[self.asked % len(sentences)].rstrip(".") + " indeed." for sentences in said]
+        return [self.another(sentences) for sentences in said]
+
+    def another(self, sentences: list[str]) -> str:
+        name = " ".join(sentences[0].split()[:2])
+        return f"Of {name}: {sentences[self.asked % len(sentences)].rstrip('.')}."
 
 
 def test_a_model_that_does_not_understand_is_soon_left_alone(tiny: LanguageModel) -> None:
