@@ -18,12 +18,12 @@ from blasphemer.records import OWN_WORDS, ExamQuestion, Statement, one_line
 FEWEST_BESIDE, FEWEST_AFTER = 2, 4  # words with a meaning beside a gap; behind one that begins a sentence
 MOST_ANSWER_WORDS = 6  # that a person would give as an answer
 REVERSED = 3  # rows and definitions, of which one asks for its key
+FEWEST_ENTRIES = 3  # below one heading, before they are told from each other by what they say
+FEW = 5  # questions: with fewer, ends of phrases are asked for as well
 FRAMES = {"other": "words"}  # how a kind of gap is asked for, where its name does not say so
+ENDS = ".!?…。！？।॥؟。”\"'’»)」）"  # a sentence ends so; what does not is a title, or cut short
 COMMAS = ",،，、"
 _REFERENCE = re.compile(r"(?:\[\d{1,3}\])+\Z")
-FEWEST_ENTRIES = 3  # below one heading, before they are told from each other by what they say
-ENDS = ".!?…。！？।॥؟。”\"'’»)」）"  # a sentence ends so; what does not is a title, or cut short
-FEW = 5  # questions: with fewer, ends of phrases are asked for as well
 
 
 def write_questions(statements: Sequence[Statement]) -> list[ExamQuestion]:
@@ -120,12 +120,12 @@ class _Desk:
         if turn % REVERSED == REVERSED - 1 and head:
             for column, cell in order:
                 if self.cells[(*_home(statement), normalise(column), normalise(cell))] == 1 and _says(cell):
-                    asked = self._frame(statement, "key", head=head, column=column, value=cell)
+                    asked = self._frame(statement, "key", head=plain(head), column=plain(column), value=plain(cell))
                     if question := self._question(statement, "row", asked, plain(key)):
                         return question
         for column, cell in order:
             if self._names_once(statement, column) and _says(cell):
-                asked = self._frame(statement, "value", head=head, column=column, key=key)
+                asked = self._frame(statement, "value", head=plain(head), column=plain(column), key=plain(key))
                 if question := self._question(statement, "row", asked, plain(cell)):
                     return question
         return None

@@ -87,7 +87,7 @@ def _passages(passages: Sequence[Passage], statements: Sequence[Statement]) -> I
 
 
 @dataclass(frozen=True)
-class _Table:
+class _Group:
     """Statements of one list or table, or of one paragraph, in order."""
 
     statements: tuple[Statement, ...]
@@ -102,21 +102,22 @@ class _Desk:
 
     def __init__(self, statements: Sequence[Statement], paper: Sequence[ExamQuestion]) -> None:
         vocabulary = Vocabulary(statements)
-        examined = {(one.passage, one.start, normalise(one.answer)) for one in paper}
+        self.examined: dict[tuple[str, str], list[ExamQuestion]] = {}  # by passage and answer
+        for question in paper:
+            self.examined.setdefault((question.passage, normalise(question.answer)), []).append(question)
         self.statements = statements
         self.gaps = {
             statement.source: [
                 gap
                 for gap in find_gaps(statement, vocabulary)
-                if (statement.passage, statement.start, normalise(_missing(statement, gap))) not in examined
+                if not self._is_examined(statement, _missing(statement, gap), gap.start)
             ]
             for statement in statements
         }
-        self.examined = examined
         self.values = Counter((one.passage, one.block, normalise(one.value)) for one in statements if one.key)
         self.cells = Counter((one.passage, one.block, *cell) for one in statements for cell in one.cells)
         self.groups = [
-            _Table(tuple(chunk))
+            _Group(tuple(chunk))
             for _, found in groupby(statements, lambda one: (one.passage, one.block, one.kind == "step"))
             for chunk in _chunks(list(found))
         ]
@@ -176,8 +177,10 @@ class _Desk:
             request = known.study("key", turn, source=source, head=head, column=column, value=cell)
             yield _item("key", [statement], request, key)
 
-    def _is_examined(self, statement: Statement, answer: str) -> bool:
-        return (statement.passage, statement.start, normalise(answer)) in self.examined
+    def _is_examined(self, statement: Statement, answer: str, place: int = 0) -> bool:
+        """Does the exam ask for these words, which stand at this place of the statement?"""
+        asked = self.examined.get((statement.passage, normalise(answer)), ())
+        return any(question.start <= statement.start + place < question.end for question in asked)
 
 
 def _chunks(statements: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
@@ -188,7 +191,7 @@ def _chunks(statements: Sequence[Statement]) -> Iterator[Sequence[Statement]]:
 # --- the kinds of items ----------------------------------------------------------------------------------------------
 
 
-def _told(group: _Table, number: int, generator: random.Random) -> Iterator[StudyItem]:
+def _told(group: _Group, number: int, generator: random.Random) -> Iterator[StudyItem]:
     """Some or all statements of a group, one to a line: in another order where their order says nothing."""
     several = list(group.statements)
     if group.is_free:
@@ -202,7 +205,7 @@ def _told(group: _Table, number: int, generator: random.Random) -> Iterator[Stud
     yield _item("told", several, text=f"{_source(several[0], known)}:\n" + "\n".join(lines))
 
 
-def _contrast(group: _Table, number: int) -> Iterator[StudyItem]:
+def _contrast(group: _Group, number: int) -> Iterator[StudyItem]:
     """One column of a table, or all the entries of a list, side by side: which belongs to which."""
     first = group.statements[0]
     known = language(first.language)
