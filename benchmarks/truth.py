@@ -56,8 +56,10 @@ def documents_of(passages: Sequence[Passage]) -> dict[str, str]:
     documents: dict[str, str] = {}
     reached: dict[str, int] = {}
     for passage in passages:
-        new = passage.text[max(reached.get(passage.file, 0) - passage.start, 0) :] if passage.start else passage.text
-        documents[passage.file] = f"{documents.get(passage.file, '')} {new}"
+        end = reached.get(passage.file, 0) if passage.start else 0
+        new = passage.text[max(end - passage.start, 0) :]
+        parted = " " if passage.start > end or not passage.start else ""  # nothing but white space was between them
+        documents[passage.file] = f"{documents.get(passage.file, '')}{parted}{new}"
         reached[passage.file] = passage.end
     return {file: one_line(text) for file, text in documents.items()}
 
@@ -126,7 +128,7 @@ def _said(item: StudyItem, shelf: _Shelf) -> Iterator[str]:
     yield from map(one_line, answer.split("\n"))
     known = language(found[0].language if found else ANY)
     frames = known.frames["study"].get({"contrast": "all"}.get(item.kind, item.kind), ())
-    yield from _slots(request, answer, frames, found)
+    yield from _slots(request, answer, frames, found, shelf)
 
 
 def _asked(question: ExamQuestion, shelf: _Shelf) -> Iterator[str]:
@@ -139,19 +141,25 @@ def _asked(question: ExamQuestion, shelf: _Shelf) -> Iterator[str]:
         frame for kind, several in known.frames["exam"].items() if kind not in ("title", "section") for frame in several
     ]
     yield question.answer
-    yield from _slots(question.question, question.answer, frames, [statement])
+    yield from _slots(question.question, question.answer, frames, [statement], shelf)
 
 
-def _slots(text: str, answer: str, frames: Sequence[str], statements: Sequence[Statement]) -> Iterator[str]:
-    """What stands in the slots of a frame that a text has: sentences, keys and cells."""
+def _slots(
+    text: str, answer: str, frames: Sequence[str], statements: Sequence[Statement], shelf: _Shelf
+) -> Iterator[str]:
+    """What stands in the slots of the frame that a text has: sentences, keys and cells. Where several fit, as signs are
+    few, the one counts whose slots the documents have."""
     first = statements[0] if statements else None
     source = language(first.language).source(one_line(first.title), one_line(first.heading)) if first else ""
-    for frame in (one.replace("{source}", source) if source in text else one for one in frames):
+    found: list[list[str]] = []
+    for frame in [*(one.replace("{source}", source) for one in frames), *frames]:
         if match := _pattern(frame).fullmatch(text):
-            for name, said in match.groupdict().items():
-                if name not in ("source", "title"):
-                    yield from _parts(said.replace(GAP, answer).removesuffix(" ..."), statements)
-            return
+            slots = [said for name, said in match.groupdict().items() if name not in ("source", "title")]
+            filled = [said.replace(GAP, answer).removesuffix(" ...") for said in slots]
+            found.append([part for said in filled for part in _parts(said, statements)])
+    if found:
+        yield from next((parts for parts in found if all(map(shelf.has, parts))), found[0])
+        return
     if statements and one_line(statements[0].key) in text:  # a question of the document's own
         return
     yield text  # has none of the frames: must stand there as it is

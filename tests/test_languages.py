@@ -58,6 +58,11 @@ def test_a_language_is_told_from_a_page(file: str, code: str) -> None:
     assert find_language(path.read_text(encoding="utf-8")) == code
 
 
+def test_a_long_table_below_a_line_of_english_is_english() -> None:
+    rows = "".join(f"| item {number} | {number * 3} |\n" for number in range(2000))
+    assert find_language(f"Prices of all the items in the store:\n\n| Name | Price |\n|---|---|\n{rows}") == "en"
+
+
 @pytest.mark.parametrize("text", ["", "12 34 56", "Halvard Brisk, Ottoline Farr, Maud Tavish", "x = y + 1"])
 def test_names_and_numbers_have_no_language(text: str) -> None:
     assert find_language(text) == ANY

@@ -88,7 +88,7 @@ def find_language(text: str) -> str:
     for code, first, last in SCRIPTS:
         if sum(number for letter, number in letters.items() if first <= letter <= last) >= SCRIPT * total:
             return code
-    words = [word.casefold().replace("’", "'") for word in WORD.findall(text)]
+    words = [word.casefold().replace("’", "'") for word in WORD.findall(text) if word[0].isalpha()]
     kinds = set(words)  # a table repeats its words: each counts once as well
     shares = {
         code: (sum(word in known for word in words), len(kinds & known))
