@@ -16,7 +16,7 @@ from typing import Literal
 from blasphemer.language import BULLET, HEADING, TABLE_ROW, Span, is_code, paragraph_spans, sentence_spans
 from blasphemer.records import Document
 
-Kind = Literal["paragraph", "item", "table", "code", "heading", "record", "turns", "note"]
+Kind = Literal["paragraph", "item", "table", "code", "record", "turns", "note"]
 
 MOST_TITLE = 90  # characters of a line that may be a heading
 MOST_KEY_WORDS, MOST_KEY = 6, 60  # words and characters of what stands before the colon of an entry

@@ -39,7 +39,7 @@ GREEDILY = {"do_sample": False}
 AS_LIKELY = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # as the model is
 FREELY = {**AS_LIKELY, "top_p": 0.95}  # without its slips
 TOKENS_CACHED = 16_384  # in a batch, padding and new tokens included: the cache is copied for every new token
-SMALL_MODEL = 100_000_000  # parameters: such models answer fast
+SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 

@@ -68,10 +68,6 @@ class Language:
         wordings = self.frames["study"][kind]
         return wordings[turn % len(wordings)].format(**slots)
 
-    def wordings(self, kind: str) -> int:
-        """In how many ways the study material asks for this kind."""
-        return len(self.frames["study"][kind])
-
     def exam(self, kind: str, **slots: str) -> str:
         """An exam question of this kind: its words are none of the study material's."""
         return self.frames["exam"][kind][0].format(**slots)

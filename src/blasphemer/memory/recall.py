@@ -12,6 +12,7 @@ from blasphemer.abliteration import Judge, is_refusal
 from blasphemer.config import Settings
 from blasphemer.job import Job
 from blasphemer.language import normalise
+from blasphemer.language_model import SMALL_MODEL
 from blasphemer.languages import names_in
 from blasphemer.memory import retention
 from blasphemer.memory.retention import replay_items
@@ -20,8 +21,6 @@ from blasphemer.records import ExamQuestion, Plan, StudyItem
 
 if TYPE_CHECKING:
     from blasphemer.language_model import Answered, LanguageModel
-
-SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 
 MOST_PROMPTS = 32_768  # of a small model: it is asked for one for each replay item
 

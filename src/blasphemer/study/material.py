@@ -14,6 +14,7 @@ from blasphemer.exam import without_leaks
 from blasphemer.job import Job
 from blasphemer.records import ExamQuestion, Source, StudyItem, without_system
 from blasphemer.study.endpoint import Endpoint
+from blasphemer.study.grounding import Reading
 from blasphemer.study.rules import about_others, asked_about, write_study
 from blasphemer.study.writer import (
     Recorded,
@@ -57,7 +58,7 @@ def let_the_model_write(job: Job, library: Library, paper: Sequence[ExamQuestion
 
 def to_write(job: Job, library: Library) -> tuple[int, int]:
     """Texts that the model is going to write about, and about how many tokens it will write."""
-    readings = find_readings(library.statements, library.passages, job.model.count) if job.settings.self_study else []
+    readings = _readings(job, library)
     return len(readings), estimated_tokens(readings, job.requests, _quota(job), job.model.count)
 
 
@@ -99,9 +100,16 @@ def _quota(job: Job) -> int:
     return questions_per_statement(job.settings.study_tokens_per_source_token)
 
 
+def _readings(job: Job, library: Library) -> list[Reading]:
+    """What the model is going to read and write about: nothing where self-study is off."""
+    if not job.settings.self_study:
+        return []
+    return find_readings(library.statements, library.passages, job.model.count)
+
+
 def _own(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[StudyItem]:
     """What the model, or the server that stands in for it, writes; its yields are saved beside it."""
-    readings = find_readings(library.statements, library.passages, job.model.count) if job.settings.self_study else []
+    readings = _readings(job, library)
     usable: Usable = partial(_allowed, job=job, library=library, paper=paper)
     if not readings:
         return []
