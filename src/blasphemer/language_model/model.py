@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -17,8 +18,6 @@ from jinja2 import TemplateError
 from peft import PeftModel
 from transformers import (
     GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     TextStreamer,
@@ -28,17 +27,16 @@ from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.language_model.chat_format import encode, prompt_ids
+from blasphemer.language_model.generation import Row, Sampling, write_rows
 from blasphemer.language_model.gguf_file import is_gguf, read_gguf
 from blasphemer.language_model.weights import load_in_some_dtype, load_tokenizer, load_weights, model_path
 from blasphemer.records import Message, StudyItem
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import sha256_of
 
-FIRST_STAGE = 16  # tokens; most answers are short
-GREEDILY = {"do_sample": False}
-AS_LIKELY = {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # as the model is
-FREELY = {**AS_LIKELY, "top_p": 0.95}  # without its slips
-TOKENS_CACHED = 16_384  # in a batch, padding and new tokens included: the cache is copied for every new token
+AS_LIKELY = Sampling()  # as the model is
+FREELY = Sampling(top_p=0.95)  # without its slips
+TOKENS_CACHED = 65_536  # keys and values held at once: 3 GB for a model of 135M parameters, 4 GB for one of 1.5B
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
@@ -194,11 +192,9 @@ class LanguageModel:
     def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
         """Answers of at most `longest` tokens, cut there if need be: the likeliest, or with a seed sampled ones."""
         rows = self.prompt_rows(prompts)
-        if seed is None:
-            made = self._generate(rows, label, longest, self._stops())
-        else:
-            with self._seeded(seed):
-                made = self._generate(rows, label, longest, self._stops(), FREELY)
+        with nullcontext() if seed is None else self._seeded(seed):
+            sampling = None if seed is None else FREELY
+            made = self._generate(rows, label, longest, self._stops(), sampling, cut_loops=True)
         return [self._decode(row.ids) for row in made]
 
     def likelihoods(self, pairs: Sequence[tuple[str, str]], label: str) -> list[float]:
@@ -309,69 +305,27 @@ class LanguageModel:
         label: str,
         longest: int,
         stops: set[int],
-        sampling: Mapping[str, Any] = GREEDILY,
-    ) -> list[_Row]:
-        """Continues each row up to a stop token or for `longest` tokens.
-
-        A batch takes as long as its longest row, so rows are written in stages: those that have come to an end leave,
-        and the others are gathered anew.
-        """
-        made = [_Row(prompt, min(longest, self.context - len(prompt))) for prompt in rows]
-        pending, stage = [row for row in made if row.has_room], FIRST_STAGE
-        self.weights.eval()
+        sampling: Sampling | None = None,
+        cut_loops: bool = False,
+    ) -> list[Row]:
+        """Continues each row up to a stop token or for `longest` tokens."""
+        made = [Row(prompt, min(longest, self.context - len(prompt))) for prompt in rows]
         with console.progress(label, len(rows)) as advance:
-            advance(len(rows) - len(pending))
-            while pending:
-                unfinished: list[_Row] = []
-                pending.sort(key=lambda row: len(row.prompt + row.ids), reverse=True)
-                while pending:
-                    width = len(pending[0].prompt + pending[0].ids) + min(stage, longest)
-                    size = min(self.batch_size, max(TOKENS_CACHED // width, 1))
-                    batch, pending = pending[:size], pending[size:]
-                    self._continue(batch, min(stage, *(row.room - len(row.ids) for row in batch)), stops, sampling)
-                    left = [row for row in batch if row.has_room]
-                    advance(len(batch) - len(left))
-                    unfinished += left
-                pending, stage = unfinished, stage * 2
+            advance(sum(not row.goes_on for row in made))
+            write_rows(self.weights, made, stops, self.batch_size, TOKENS_CACHED, sampling, cut_loops, _told(advance))
         return made
 
-    def _continue(self, batch: Sequence[_Row], step: int, stops: set[int], sampling: Mapping[str, Any]) -> None:
-        """Up to `step` more ids for each row."""
-        inputs = self.padded([row.prompt + row.ids for row in batch])
-        width = inputs["input_ids"].shape[1]
-        config = GenerationConfig(
-            max_new_tokens=step,
-            eos_token_id=sorted(stops),
-            pad_token_id=self.tokenizer.pad_token_id,
-            **sampling,
-        )
-        likely = _Likeliest()
-        with torch.no_grad():
-            made = self.weights.generate(
-                **inputs, generation_config=config, logits_processor=LogitsProcessorList([likely])
-            )
-        for row, new, scores in zip(
-            batch, made[:, width:].tolist(), torch.stack(likely.found, 1).tolist(), strict=True
-        ):
-            end = next((i for i, token in enumerate(new) if token in stops), None)
-            row.ended = end is not None
-            row.ids += new[:end]
-            row.least_likely = min([row.least_likely, *scores[:end]])
 
+def _told(advance: console.Advance) -> Callable[[int, int], None]:
+    """Rows that came to an end and tokens that were written, as progress with its pace."""
+    started, tokens = time.monotonic(), 0
 
-@dataclass
-class _Row:
-    """A prompt's ids, and what the model has written behind them so far, without the token that ended it."""
+    def tell(ended: int, written: int) -> None:
+        nonlocal tokens
+        tokens += written
+        advance(ended, note=f"{tokens / max(time.monotonic() - started, 1e-9):,.0f} tokens/s")
 
-    prompt: list[int]
-    room: int  # most ids that may be written
-    ids: list[int] = field(default_factory=list)
-    ended: bool = False
-    least_likely: float = 0.0  # log-probability of the least likely id, where each was the likeliest of its place
-
-    @property
-    def has_room(self) -> bool:
-        return not self.ended and len(self.ids) < self.room
+    return tell
 
 
 class _Pieces(TextStreamer):  # type: ignore[misc]
@@ -383,17 +337,6 @@ class _Pieces(TextStreamer):  # type: ignore[misc]
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         self.hear(text)
-
-
-class _Likeliest(LogitsProcessor):  # type: ignore[misc]
-    """Changes nothing, and notes the log-probability of each place's likeliest token."""
-
-    def __init__(self) -> None:
-        self.found: list[torch.Tensor] = []  # for each place (batch,)
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        self.found.append(scores.max(-1).values - scores.logsumexp(-1))
-        return scores
 
 
 def answered_at_once(settings: Settings, parameters: int) -> int:
