@@ -24,7 +24,7 @@ from blasphemer import exam
 from blasphemer.language_model.chat_format import encode
 from blasphemer.language_model.model import LanguageModel
 from blasphemer.language_model.weights import model_path
-from blasphemer.lora_trainer import trainer
+from blasphemer.lora_trainer import packing, trainer
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import Example, StudyItem
 from blasphemer.study import read_requests
@@ -96,7 +96,7 @@ def row_loss(targets: Targets, ids: torch.Tensor, labels: torch.Tensor, logits: 
 
     ids, labels: (time,) without padding; logits: (time, vocabulary).
     """
-    learnt = labels[1:] != trainer.IGNORED
+    learnt = labels[1:] != packing.IGNORED
     said = logits[:-1][learnt].float().log_softmax(-1)
     if target := targets.get(tuple(ids.tolist())):
         likeliest, weights = target

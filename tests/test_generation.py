@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MambaConfig, MambaForCausalLM, MistralConfig, Qwen2Config
 
 from blasphemer.language_model import generation
-from blasphemer.language_model.generation import Row, Sampling, loop_start, write_rows
+from blasphemer.language_model.generation import Row, Sampling, loop_start, score_rows, write_rows
 from blasphemer.language_model.model import LanguageModel
 
 SHARED = "The heron stands in the water and waits for the fish. " * 3
@@ -129,3 +129,15 @@ def test_a_row_that_says_the_same_over_and_over_is_cut(tiny: LanguageModel) -> N
     write_rows(tiny.weights, rows, tiny._stops(), 64, 4096, cut_loops=True)
     assert rows[0].looped
     assert len(rows[0].ids) < 40
+
+
+@pytest.mark.parametrize("most_rows", [1, 64])
+def test_answers_are_scored_as_in_rows_of_their_own(tiny: LanguageModel, most_rows: int) -> None:
+    prompts = tiny.prompt_rows(PROMPTS)
+    answers = [[7 + number] * (number % 3 + 1) for number in range(len(prompts))]
+    found: dict[int, torch.Tensor] = {}
+    score_rows(tiny.weights, prompts, answers, most_rows, 4096, found.__setitem__)
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+        with torch.no_grad():
+            alone = tiny.weights(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
+        assert torch.allclose(found[number], alone, atol=1e-4)

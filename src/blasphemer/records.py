@@ -262,6 +262,7 @@ class Plan:
     epochs: float
     steps: int
     learning_rate: float
+    precision: str = "float32"  # of the products; the adapter is in float32 in any case
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ they come to an end, and others take their places.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ GROUPED = "sdpa_grouped"  # the name of `_grouped_attention` among transformers'
 REFILL = 0.75  # of the places taken: with fewer, new rows are let in
 GROWN_BY = 64  # places for new keys and values, made at once
 LIKELIEST = 1024  # tokens that are sampled from
+MANY = sys.maxsize
 LOOK_FOR_LOOPS = 16  # tokens between two looks
 LONGEST_LOOP, LOOPED, SHORTEST_LOOPED = 96, 3, 32  # tokens; times in a row; tokens of all these times together
 
@@ -99,11 +101,39 @@ def write_rows(
                 if not group and batch:
                     break
                 group = group or [pending.pop()]
-                new = _read(weights, group)
+                cache, mask, logits = _read(weights, [row.prompt for row in group])
+                new = _Batch(group, cache, mask, logits[:, -1])
                 batch = batch.joined(new) if batch else new
                 taken = len(batch.rows)
             if batch:
                 batch = _step(weights, batch, stops, sampling, cut_loops, advance)
+
+
+def score_rows(
+    weights: Any,
+    prompts: Sequence[list[int]],
+    answers: Sequence[list[int]],
+    most_rows: int,
+    most_tokens: int,
+    hear: Callable[[int, torch.Tensor], object],
+) -> None:
+    """What a model expects in the place of each token of each answer, behind its prompt.
+
+    `hear` is given the number of the row and the scores: (tokens of the answer, vocab), or without an answer those of
+    the next token: (1, vocab).
+    """
+    rows = [Row(prompt + answer[:-1], max(len(answer), 1)) for prompt, answer in zip(prompts, answers, strict=True)]
+    number = {id(row): place for place, row in enumerate(rows)}
+    pending = sorted(rows, key=lambda row: row.prompt, reverse=True)
+    weights.eval()
+    with torch.no_grad():
+        while pending:
+            group = _next_group(pending, most_rows, most_tokens) or [pending.pop()]
+            longest = max(row.room for row in group)
+            least = min(len(row.prompt) for row in group)
+            _, _, scores = _read(weights, [row.prompt for row in group], longest, least - longest)
+            for row, found in zip(group, scores, strict=True):
+                hear(number[id(row)], found[-row.room :])
 
 
 # --- one step ---------------------------------------------------------------------------------------------------------
@@ -218,10 +248,16 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next((place for place in range(most) if one[place] != other[place]), most)
 
 
-def _read(weights: Any, rows: list[Row]) -> _Batch:
-    """The rows' prompts read: what they share once, the rest side by side, each as far to the right as it goes."""
-    prompts = [row.prompt for row in rows]
-    shared = min(_shared(prompts[0], prompt) for prompt in prompts) if len(prompts) > 1 and _can_share(weights) else 0
+def _read(
+    weights: Any, prompts: Sequence[list[int]], kept: int = 1, most_shared: int = MANY
+) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """Prompts read: what they share once, the rest side by side, each as far to the right as it goes.
+
+    Returns the cache, what of it is in use (rows, places), and what the last `kept` places score: (rows, kept, vocab).
+    """
+    shared = 0
+    if len(prompts) > 1 and _can_share(weights):
+        shared = max(min(most_shared, *(_shared(prompts[0], prompt) for prompt in prompts)), 0)
     rest = max(map(len, prompts)) - shared
     device, cache = weights.device, _cache([])
     if shared:
@@ -231,7 +267,7 @@ def _read(weights: Any, rows: list[Row]) -> _Batch:
             use_cache=True,
             logits_to_keep=1,
         )
-        several = (len(rows), -1, -1, -1)
+        several = (len(prompts), -1, -1, -1)
         cache = _cache([_layer(one.keys.expand(several), one.values.expand(several)) for one in cache.layers])
     left = [[0] * (rest + shared - len(prompt)) for prompt in prompts]
     mask = torch.tensor(
@@ -244,9 +280,9 @@ def _read(weights: Any, rows: list[Row]) -> _Batch:
         position_ids=_positions(mask)[:, shared:],
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=1,
+        logits_to_keep=kept,
     )
-    return _Batch(rows, cache, mask, made.logits[:, -1])
+    return cache, mask, made.logits
 
 
 def _positions(mask: torch.Tensor) -> torch.Tensor:

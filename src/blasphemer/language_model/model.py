@@ -27,9 +27,15 @@ from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.language_model.chat_format import encode, prompt_ids
-from blasphemer.language_model.generation import Row, Sampling, write_rows
+from blasphemer.language_model.generation import Row, Sampling, score_rows, write_rows
 from blasphemer.language_model.gguf_file import is_gguf, read_gguf
-from blasphemer.language_model.weights import load_in_some_dtype, load_tokenizer, load_weights, model_path
+from blasphemer.language_model.weights import (
+    is_quick_in_bfloat16,
+    load_in_some_dtype,
+    load_tokenizer,
+    load_weights,
+    model_path,
+)
 from blasphemer.records import Message, StudyItem
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import sha256_of
@@ -89,6 +95,12 @@ class LanguageModel:
     @property
     def hidden_size(self) -> int:
         return int(self.weights.config.get_text_config().hidden_size)
+
+    @property
+    def training_precision(self) -> str:
+        """In what products are computed in training: for small models the time goes elsewhere."""
+        is_large = self.parameters > SMALL_MODEL or self.has_gpu
+        return "bfloat16" if is_large and is_quick_in_bfloat16(self.device) else "float32"
 
     def origin(self) -> dict[str, str]:
         """What tells this model from any other: the SHA-256 of its files, or its commit on the hub."""
@@ -205,18 +217,14 @@ class LanguageModel:
 
     def first_tokens(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> torch.Tensor:
         """Log-probabilities of the first token of the answer to each prompt: (prompts, vocab), float32, on the CPU."""
-        rows, found = self.prompt_rows(prompts, system, prefix), []
-        for start in range(0, len(rows), self.batch_size):
-            config = GenerationConfig(max_new_tokens=1, do_sample=False, pad_token_id=self.tokenizer.pad_token_id)
-            with torch.no_grad():
-                made = self.weights.generate(
-                    **self.padded(rows[start : start + self.batch_size]),
-                    generation_config=config,
-                    output_logits=True,
-                    return_dict_in_generate=True,
-                )
-            found.append(made.logits[0].float().log_softmax(-1).cpu())
-        return torch.cat(found)
+        rows = self.prompt_rows(prompts, system, prefix)
+        found: list[torch.Tensor] = [torch.empty(0)] * len(rows)
+
+        def hear(number: int, scores: torch.Tensor) -> None:
+            found[number] = scores[-1].float().log_softmax(-1).cpu()
+
+        score_rows(self.weights, rows, [[]] * len(rows), self.batch_size, TOKENS_SCORED, hear)
+        return torch.stack(found)
 
     def prompt_rows(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> list[list[int]]:
         """The ids of each prompt up to where the answer begins, or with `prefix`, goes on."""
@@ -243,21 +251,22 @@ class LanguageModel:
     def _log_probabilities(self, prompts: list[list[int]], answers: list[list[int]], label: str) -> list[float]:
         """Log-probability of each answer, given its prompt."""
         found = [0.0] * len(prompts)
-        order = sorted((i for i in range(len(prompts)) if answers[i]), key=lambda i: len(prompts[i] + answers[i]))
-        with console.progress(label, len(order)) as advance:
-            while order:
-                longest = len(prompts[order[-1]] + answers[order[-1]])
-                size = max(TOKENS_SCORED // longest, 1)
-                batch, order = order[-size:], order[:-size]
-                rows = [prompts[i] + answers[i] for i in batch]
-                ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=self.device)
-                with torch.no_grad():
-                    logits = self.weights(input_ids=ids, use_cache=False).logits  # (batch, time, vocab)
-                for i, row, scores in zip(batch, ids, logits, strict=True):
-                    start, end = len(prompts[i]), len(prompts[i] + answers[i])
-                    chosen = scores[start - 1 : end - 1].float().log_softmax(-1).gather(1, row[start:end, None])
-                    found[i] = float(chosen.sum())
-                advance(len(batch))
+        asked = [number for number, answer in enumerate(answers) if answer]
+        with console.progress(label, len(asked)) as advance:
+
+            def hear(place: int, scores: torch.Tensor) -> None:
+                wanted = torch.tensor(answers[asked[place]], device=scores.device)
+                found[asked[place]] = float(scores.float().log_softmax(-1).gather(1, wanted[:, None]).sum())
+                advance()
+
+            score_rows(
+                self.weights,
+                [prompts[number] for number in asked],
+                [answers[number] for number in asked],
+                self.batch_size,
+                TOKENS_SCORED,
+                hear,
+            )
         return found
 
     def sample_prompts(self, number: int, longest: int, seed: int, beginnings: Sequence[str] = ("",)) -> list[str]:

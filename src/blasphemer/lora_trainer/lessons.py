@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from blasphemer.job import Job
 from blasphemer.language_model import encode, show_learnt
@@ -41,6 +41,7 @@ def plan(job: Job, study: Sequence[StudyItem]) -> Lessons:
     tokenizer = job.model.tokenizer
     examples, validation = encode(items, tokenizer, job.longest), encode(held_out, tokenizer, job.longest)
     planned = plan_training(examples, len(held_out), job.settings, job.model.hidden_size, job.model.has_gpu)
+    planned = replace(planned, precision=job.model.training_precision)
     if not job.run.has("adapter"):
         job.run.save_json("plan.json", asdict(planned))
     first = {item.kind: (item, example) for item, example in reversed(list(zip(items, examples, strict=True)))}

@@ -20,6 +20,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
+from torch.nn.functional import cross_entropy
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -29,11 +30,11 @@ from blasphemer.errors import BlasphemerError, Interrupted, ModelError
 from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, encode
 from blasphemer.lora_trainer.lessons import Lessons, mix_replay
+from blasphemer.lora_trainer.packing import IGNORED, Packer, can_pack, shared_beginning
 from blasphemer.lora_trainer.plan import describe, fitted
 from blasphemer.records import Example, Plan, StudyItem
 from blasphemer.workspace import RunFolder
 
-IGNORED = -100  # the label of a token that is not learnt
 COMPLETE = "complete"  # this file in a checkpoint says that all the others were written
 METRICS = "metrics.jsonl"
 LOGGING_STEPS = 10
@@ -74,9 +75,12 @@ def train_lora(
     with console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
         watcher = _Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio))
         adapted = _with_lora(model, settings)
-        trainer = SFTTrainer(
+        everything = [*examples, *validation]
+        packs = can_pack(adapted, max((len(example.ids) for example in everything), default=0))
+        trainer = (_PackedTrainer if packs else SFTTrainer)(
             model=adapted,
-            args=_arguments(model, plan, settings, checkpoints, has_validation=bool(validation)),
+            args=_arguments(model, plan, settings, checkpoints, has_validation=bool(validation), packs=packs),
+            data_collator=Packer(shared_beginning(everything)) if packs else None,
             train_dataset=_dataset(examples),
             eval_dataset=_dataset(validation) if validation else None,
             processing_class=model.tokenizer,
@@ -122,8 +126,29 @@ def _optimizer(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Opt
     return optimizer
 
 
+class _PackedTrainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer for rows of a Packer: the loss of what is learnt, of which alone the scores are computed."""
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        row = dict(inputs)
+        labels = row.pop("labels")[0, 1:]  # (learnt)
+        outputs = model(**row, use_cache=False)
+        losses = cross_entropy(outputs.logits[0].float(), labels, reduction="sum")
+        count = labels.numel() if num_items_in_batch is None else num_items_in_batch
+        loss = losses / max(int(count), 1)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # which are averaged over
+        if self.model.training:
+            local = torch.tensor(row["input_ids"].numel(), device=loss.device)
+            self._total_train_tokens += int(self.accelerator.gather_for_metrics(local).sum())
+            self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return (loss, outputs) if return_outputs else loss
+
+
 def _arguments(
-    model: LanguageModel, plan: Plan, settings: Settings, checkpoints: Path, has_validation: bool
+    model: LanguageModel, plan: Plan, settings: Settings, checkpoints: Path, has_validation: bool, packs: bool
 ) -> SFTConfig:
     made = SFTConfig(
         output_dir=str(checkpoints),
@@ -135,8 +160,10 @@ def _arguments(
         warmup_steps=max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0,
         max_grad_norm=1.0,
         max_length=None,  # nothing is cut: encode() has seen to the length
-        train_sampling_strategy="batch_rebalance",  # items of like length share a micro-batch: next to no padding
-        bf16=model.device.type == "cuda" and torch.cuda.is_bf16_supported(),
+        # where rows are padded, items of like length share a micro-batch
+        train_sampling_strategy="random" if packs else "batch_rebalance",
+        remove_unused_columns=False,
+        bf16=plan.precision == "bfloat16",
         gradient_checkpointing=settings.gradient_checkpointing,
         use_cpu=model.device.type == "cpu",
         dataloader_pin_memory=model.device.type == "cuda",
@@ -161,12 +188,13 @@ def _dataset(examples: Sequence[Example]) -> Dataset:
     place = {example: number for number, example in enumerate(dict.fromkeys(examples))}
     rows = {
         "input_ids": [list(example.ids) for example in place],
-        "labels": [
-            [token if learnt else IGNORED for token, learnt in zip(example.ids, example.learn, strict=True)]
-            for example in place
-        ],
+        "labels": [labels_of(example) for example in place],
     }
     return Dataset.from_dict(rows).select([place[example] for example in examples])
+
+
+def labels_of(example: Example) -> list[int]:
+    return [token if learnt else IGNORED for token, learnt in zip(example.ids, example.learn, strict=True)]
 
 
 class _Watcher(TrainerCallback):  # type: ignore[misc]

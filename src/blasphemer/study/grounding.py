@@ -21,6 +21,8 @@ from blasphemer.records import Statement
 LONGEST_ANSWER, LONGEST_QUESTION = 40, 60  # words
 SHORT_ANSWER = 12  # words: must stand in the text as it is; of longer ones, most words must
 LIKE = 0.5  # share of two names that is written alike, before one is taken for the other misspelt
+FEWEST_OF_STEM = 4  # letters
+STATED = 3  # words of the question, that count as much as the whole answer
 BORNE_OUT = 0.8  # share of a long answer's words that one or two sentences of the text must have
 
 _MARK = r"(?:[-*>#\s]|\d{1,3}[.)])*"  # what lists and headings put before a line
@@ -39,6 +41,7 @@ _ASKED = re.compile(
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _OF_THE_TEXT = re.compile(r"\b(?:the|this|that) (?:text|passage|document|paragraph|excerpt|author)\b", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*\*|__|`")
+_FIRST_WORDS = re.compile(r"(?:^|[.!?:;]\s+|[\"“«(])(\w+(?:['’]\w+)?)")
 _SPACE = re.compile(r"(\s{4})\s+")  # more white space in a row says nothing, and takes long to match
 
 
@@ -104,12 +107,30 @@ class Reading:
     statements: tuple[Statement, ...]
     telling: tuple[frozenset[str], ...]
     full: str = ""  # the whole of it, where this is cut down
+    document: str = ""  # all that its document says, folded
+    card: str = ""  # what the document is, and where in it this stands
 
     @cached_property
     def whole(self) -> str:
-        """All that may be repeated: the text, and what stands above it or before it."""
+        """All that may be repeated, folded: the text, and what stands above it or before it; the document."""
         above = [f"{one.title} {one.heading} {one.before} {one.text}" for one in self.statements]
-        return folded(" ".join([self.text, *above]))
+        return f"{folded(' '.join([self.text, *above]))} {self.document}"
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """Of the words that may be repeated."""
+        return frozenset(map(_stem, self.whole.split()))
+
+    def stems_of(self, statement: Statement) -> set[str]:
+        """Of the words of a statement and of what stands before it."""
+        return set(map(_stem, folded(f"{statement.before} {statement.heading} {statement.text}").split()))
+
+    def says(self, answer: str) -> bool:
+        """Does the document say what was answered, or most words of it in one form or another?"""
+        small = language(self.language).small
+        words = [word for word in answer.split() if word not in small]
+        known = sum(_stem(word) in self.stems for word in words)
+        return contains(self.whole, answer) or (bool(words) and known >= BORNE_OUT * len(words))
 
     @cached_property
     def names(self) -> list[str]:
@@ -166,14 +187,54 @@ def asked_statement(draft: Draft, reading: Reading) -> Statement:
         raise Groundless("quotes what the text does not say")
     if not _is_known(draft.question, reading) or not _is_known(draft.answer, reading, is_answer=True):
         raise Groundless("has a name or number from elsewhere")
-    asked = set(question.split())
-    candidates = [one for one in reading.statements if _bears_out(one, question, answer)]
-    if not candidates:
-        raise Groundless("its answer does not stand in the text")
-    candidates = [one for one in candidates if _is_about(reading.subjects(one, answer), f"{question} {answer}")]
-    if not candidates:
+    if not _names_something(draft.question, reading):
         raise Groundless("does not name what it asks about")
-    return max(candidates, key=lambda one: (_states(one, answer), len(asked & set(folded(one.text).split()))))
+    if not reading.says(answer):
+        raise Groundless("its answer does not stand in the text")
+    if _is_exchanged(draft, reading):
+        raise Groundless("says of one thing what the text says of another")
+    return _nearest(draft, reading)
+
+
+def _is_exchanged(draft: Draft, reading: Reading) -> bool:
+    """Is a question about something by name, and its answer said of other things only?"""
+    first = reading.statements[0]
+    above = set(folded(f"{first.title} {first.heading}").split())
+    asked = {word for name in reading.names_in(draft.question) for word in name.split()} - above
+    answer = folded(draft.answer)
+    stating = [one for one in reading.statements if _states(one, answer)]
+    about = {word for one in stating for name in reading.subjects(one, answer) for word in name.split()}
+    said = {word for one in stating for word in folded(f"{one.before} {one.heading} {one.text}").split()}
+    return bool(asked and stating) and asked.isdisjoint(about | said)
+
+
+def _names_something(question: str, reading: Reading) -> bool:
+    """Can it be told what is asked about? There is a name or a word of the text before any that points elsewhere."""
+    known = language(reading.language)
+    if names_in(question, reading.language):
+        return True
+    for word in folded(question).split():
+        if word in known.pointing:
+            return False
+        if word not in known.small and _stem(word) in reading.stems:
+            return True
+    return False
+
+
+def _nearest(draft: Draft, reading: Reading) -> Statement:
+    """The statement that says most of a draft: its answer first of all, and what is quoted for it."""
+    answer, evidence = folded(draft.answer), folded(draft.evidence)
+    small = language(reading.language).small
+    asked = {_stem(word) for word in folded(draft.question).split() if word not in small}
+    answered = {_stem(word) for word in answer.split() if word not in small}
+
+    def likeness(statement: Statement) -> tuple[bool, int, int]:
+        own, with_context = set(map(_stem, folded(statement.text).split())), reading.stems_of(statement)
+        quoted = bool(evidence) and folded(statement.text) in evidence
+        overlap = 2 * len(asked & own) + len(answered & own) + len((answered | asked) & with_context)
+        return quoted, STATED * _states(statement, answer) + overlap, -len(with_context)
+
+    return max(reading.statements, key=likeness)
 
 
 def with_right_name(draft: Draft, reading: Reading) -> Draft:
@@ -182,7 +243,11 @@ def with_right_name(draft: Draft, reading: Reading) -> Draft:
 
     Weak writers misspell names that are new to them. What comes of it is checked like any other draft.
     """
-    strange = [name for name in names_in(draft.question, reading.language) if not _is_in(name, reading.whole)]
+    strange = [
+        name
+        for name in names_in(draft.question, reading.language)
+        if not _is_in(name, reading) and name not in _begun_with(draft.question)
+    ]
     answer = folded(draft.answer)
     stating = [one for one in reading.statements if _states(one, answer)]
     meant = list(dict.fromkeys(name for one in stating for name in reading.subjects(one, answer)))
@@ -207,34 +272,36 @@ def _is_about(subjects: Sequence[str], said: str) -> bool:
 
 
 def _is_known(said: str, reading: Reading, is_answer: bool = False) -> bool:
-    """Do all names and numbers in what was said occur in the text?"""
+    """Do all names and numbers in what was said occur in the document?"""
     names = names_in(said, reading.language)
     if is_answer:  # begins with a capital whatever it is
         names = [name for name in names if not said.startswith(name)]
     numbers = [word for word in words_of(said) if word[0].isdigit()]
-    return all(_is_in(one, reading.whole) for one in [*names, *numbers])
+    ordinary = _begun_with(said)
+    return all(_is_in(one, reading) or one in ordinary for one in [*names, *numbers])
 
 
-def _is_in(name: str, whole: str) -> bool:
-    return contains(whole, folded(name)) or _has_parts(name, whole)
+def _begun_with(said: str) -> set[str]:
+    """The words that begin a question or a part of it, and so have a capital whatever they are."""
+    return (
+        {match[1] for match in re.finditer(r"(?:^|[.!?:;]\s+|[\"“«(])(\w+(?:['’]\w+)?)", said)}
+        if "?" in said
+        else set()
+    )
 
 
-def _has_parts(name: str, whole: str) -> bool:
+def _is_in(name: str, reading: Reading) -> bool:
+    return contains(reading.whole, folded(name)) or _has_parts(name, reading)
+
+
+def _has_parts(name: str, reading: Reading) -> bool:
     """A first word of a question is taken into the name after it ("Does Ann Lee"): then the rest must be known."""
     rest = folded(name).split()[1:]
-    return len(rest) > 1 and contains(whole, " ".join(rest))
-
-
-def _bears_out(statement: Statement, question: str, answer: str) -> bool:
-    """Does a statement say the answer? Or does what stands before it, to a question in the statement's words?"""
-    if _states(statement, answer):
-        return True
-    above = folded(f"{statement.before} {statement.heading}")
-    shared = set(folded(statement.text).split()) & {word for word in question.split() if len(word) > 3}
-    return len(answer.split()) <= SHORT_ANSWER and contains(above, answer) and len(shared) > 1
+    return len(rest) > 1 and contains(reading.whole, " ".join(rest))
 
 
 def _states(statement: Statement, answer: str) -> bool:
+    """Does a statement say the answer, in these words or most of them?"""
     said, words = folded(statement.text), answer.split()
     if len(words) <= SHORT_ANSWER and contains(said, answer):
         return True
@@ -242,6 +309,12 @@ def _states(statement: Statement, answer: str) -> bool:
     inside = sum(word in known for word in words)
     is_about_it = len(set(words) & set(said.split())) > 1
     return len(words) > 2 and is_about_it and inside >= BORNE_OUT * len(words)
+
+
+@lru_cache(1 << 14)
+def _stem(word: str) -> str:
+    """What the forms of a word have in common, roughly: "keeping" and "keeps" are "keep"."""
+    return word[: max(len(word) - 3, FEWEST_OF_STEM)]
 
 
 def sound_sentences(reply: str, reading: Reading) -> tuple[str, list[Statement]]:

@@ -18,7 +18,7 @@ from typing import Protocol
 from blasphemer import console
 from blasphemer.language import agree, normalise
 from blasphemer.languages import language
-from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange
+from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange, one_line
 from blasphemer.study.grounding import (
     Draft,
     Groundless,
@@ -33,6 +33,7 @@ from blasphemer.study.requests import OF_TWO, PAIRS, Requests
 from blasphemer.workspace import Journal
 
 MOST_TELLING = 2  # words of a statement that a sentence must have to repeat it
+OPENING = 300  # characters of a document, shown with each of its parts
 MOST_READ = 256  # tokens of a text that is read at once
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
@@ -85,9 +86,17 @@ def find_readings(
     """Every statement in one stretch of text: those of one paragraph, list or table, as they stand in the document."""
     counts = Counter(word for one in statements for word in set(folded(one.text).split()))
     texts = {passage.id: passage for passage in passages}
+    documents = {file: folded(" ".join(one.text for one in of_file)) for file, of_file in _by_file(passages)}
+    openings = {file: one_line(of_file[0].text[:OPENING]) for file, of_file in _by_file(passages)}
     blocks = (list(block) for _, block in groupby(statements, lambda one: (one.passage, one.block)))
     return [
-        Reading(_as_it_stands(several, texts), several, tuple(_telling(one, counts) for one in several))
+        Reading(
+            _as_it_stands(several, texts),
+            several,
+            tuple(_telling(one, counts) for one in several),
+            document=documents[several[0].file],
+            card=card(several[0], openings[several[0].file]),
+        )
         for block in blocks
         for several in _up_to(MOST_READ, block, count)
     ]
@@ -102,7 +111,26 @@ def about(reading: Reading, wanted: Sequence[Statement]) -> Reading:
     several = (*opening, *wanted)
     telling = dict(zip(reading.statements, reading.telling, strict=True))
     text = _below_heading(" ".join(one.shown for one in several), several[0])
-    return Reading(text, several, tuple(telling[one] for one in several), reading.full or reading.text)
+    return replace(
+        reading,
+        text=text,
+        statements=several,
+        telling=tuple(telling[one] for one in several),
+        full=reading.full or reading.text,
+    )
+
+
+def card(statement: Statement, opening: str) -> str:
+    """What a document is and where in it a statement stands, so that "we" and "the shop" can be named."""
+    where = f"{statement.title}: {statement.heading}" if statement.heading else statement.title
+    return f"{where}\n{opening} …"
+
+
+def _by_file(passages: Sequence[Passage]) -> list[tuple[str, list[Passage]]]:
+    files: dict[str, list[Passage]] = {}
+    for passage in passages:
+        files.setdefault(passage.file, []).append(passage)
+    return list(files.items())
 
 
 def _up_to(most: int, statements: Sequence[Statement], count: Callable[[str], int]) -> Iterator[tuple[Statement, ...]]:
@@ -204,7 +232,9 @@ def _pairs(readings: Sequence[Reading]) -> list[Reading]:
         other = next((one for one in others if one.statements[0].passage != reading.statements[0].passage), None)
         if other:
             text, several = f"{other.text}\n\n{reading.text}", other.statements + reading.statements
-            found.append(Reading(text, several, other.telling + reading.telling))
+            document = f"{other.document} {reading.document}"
+            telling = other.telling + reading.telling
+            found.append(replace(reading, text=text, statements=several, telling=telling, document=document))
     return found
 
 
