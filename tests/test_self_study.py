@@ -15,11 +15,11 @@ from blasphemer.language import normalise
 from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.language_model.weights import model_path
 from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyItem, Yield
+from blasphemer.study.author import Author, Writer
 from blasphemer.study.requests import Requests, default_requests, read_requests
 from blasphemer.study.writer import (
     PATIENCE,
     Recorded,
-    Writer,
     about,
     estimated_tokens,
     find_readings,
@@ -54,7 +54,7 @@ def allowed(items: Sequence[StudyItem]) -> list[StudyItem]:
 def written(writer: Writer, model: LanguageModel, own_words: bool = True) -> tuple[list[StudyItem], list[Yield]]:
     prompts = read_requests(None, Path(model_path("demo"))) if own_words else default_requests()
     return write_self_study(
-        find_readings(STATEMENTS, PASSAGES, model.count), prompts, writer, QUOTA, model.count, allowed, seed=1
+        find_readings(STATEMENTS, PASSAGES, model.count), Author(writer, prompts), QUOTA, model.count, allowed, seed=1
     )
 
 
@@ -110,8 +110,7 @@ def test_every_request_of_a_kind_is_made_in_turn(demo: LanguageModel) -> None:
     prompts = {"rewrite": ("One: {passage}", "Two: {passage}"), "explain": ("Three: {passage}", "Four: {passage}")}
     write_self_study(
         find_readings(STATEMENTS, PASSAGES, demo.count),
-        Requests({**prompts, "answer": ("{passage} {question}",)}),
-        heard,
+        Author(heard, Requests({**prompts, "answer": ("{passage} {question}",)})),
         4,
         demo.count,
         list,
@@ -124,7 +123,7 @@ def test_where_nothing_new_comes_no_more_is_asked(demo: LanguageModel) -> None:
     readings = find_readings(STATEMENTS, PASSAGES, demo.count)
     prompts = Requests({"questions": ("Ask: {passage}",), "answer": ("{passage} {question}",)})
     writer = OfOneInterest()
-    items, _ = write_self_study(readings, prompts, writer, 12, demo.count, list, 0)
+    items, _ = write_self_study(readings, Author(writer, prompts), 12, demo.count, list, 0)
     assert Counter(item.messages[1]["content"] for item in items) == {"Honeydown.": 12, "Windlesea.": 1}
     assert writer.asked["Magnus Keel"] > writer.asked["Olive Nutt"] == writer.asked["Cora Lovage"] == 1 + PATIENCE
 
@@ -164,12 +163,12 @@ class Heard:
     def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
         self.begun |= {prompt.split(":")[0] for prompt in prompts}
         self.asked += 1
-        said = [prompt.partition(": ")[2].split(". ") for prompt in prompts]
-        return [self.another(sentences) for sentences in said]
+        return [self.another(*prompt.split(": ", 1)) for prompt in prompts]
 
-    def another(self, sentences: list[str]) -> str:
+    def another(self, begun: str, text: str) -> str:
+        sentences = text.split(". ")
         name = " ".join(sentences[0].split()[:2])
-        return f"Of {name}: {sentences[self.asked % len(sentences)].rstrip('.')}."
+        return f"Of {name}: {sentences[(self.asked + len(begun)) % len(sentences)].rstrip('.')}."
 
 
 def test_a_model_that_does_not_understand_is_soon_left_alone(tiny: LanguageModel) -> None:

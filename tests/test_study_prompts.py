@@ -12,8 +12,14 @@ from blasphemer.study.requests import SLOTS, Requests, default_requests, read_re
 
 def test_there_is_a_request_for_every_kind() -> None:
     assert set(default_requests().wordings) == set(SLOTS)
-    for kind, (wording,) in default_requests().wordings.items():
-        assert all(slot in wording for slot in SLOTS[kind])
+    for kind, wordings in default_requests().wordings.items():
+        assert all(slot in wording for wording in wordings for slot in SLOTS[kind])
+
+
+def test_a_request_says_what_the_text_is_a_part_of() -> None:
+    asked = default_requests().about("questions", 0, "The heron waits.", card="Birds: Herons\nA guide to ...")
+    assert "Birds: Herons\nA guide to ..." in asked
+    assert "{" not in asked
 
 
 def test_a_file_replaces_the_requests(tmp_path: Path) -> None:

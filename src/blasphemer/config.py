@@ -215,6 +215,8 @@ class StudySettings(Section):
     """Let the model write study material about the documents; without it, or where it cannot, rules write all of it."""
     study_prompts: Path | None = None
     """A TOML file with requests in the words that the model was taught (questions, rewrite, answer, ...)."""
+    writer: str | None = None
+    """A second model to write study material in MODEL's place: a folder, a .gguf file or a hub name (1.5B or more)."""
     study_endpoint: str | None = None
     """Let the model of a server write instead: the URL of an OpenAI-compatible API (http://localhost:11434/v1)."""
     study_endpoint_model: str | None = None
@@ -297,6 +299,8 @@ class Settings(
     def _fit_together(self) -> Settings:
         if self.study_endpoint and not self.study_endpoint.startswith(("http://", "https://")):
             raise ValueError(f"study_endpoint = {self.study_endpoint}: must begin with http:// or https://")
+        if self.writer and self.study_endpoint:
+            raise ValueError("writer: a second model and a server (study_endpoint) cannot both write; give one of them")
         if self.chunk_overlap >= self.chunk_size:
             raise ValueError(
                 f"chunk_overlap = {self.chunk_overlap}: must be smaller than chunk_size = {self.chunk_size}"

@@ -30,6 +30,7 @@ from blasphemer.language_model.chat_format import encode, prompt_ids
 from blasphemer.language_model.generation import Row, Sampling, score_rows, write_rows
 from blasphemer.language_model.gguf_file import is_gguf, read_gguf
 from blasphemer.language_model.weights import (
+    choose_device,
     is_quick_in_bfloat16,
     load_in_some_dtype,
     load_tokenizer,
@@ -375,3 +376,10 @@ def load_model(settings: Settings) -> LanguageModel:
         max_response_length=settings.max_response_length,
         loading=loading,
     )
+
+
+def load_writer(name: str, settings: Settings) -> LanguageModel:
+    """A second model, to write and not to be trained: in 16 bits where that is quick."""
+    device = choose_device(settings.device)
+    dtype = "bfloat16" if is_quick_in_bfloat16(device) else "auto"
+    return load_model(settings.model_copy(update={"model": name, "dtypes": (dtype,)}))

@@ -118,7 +118,7 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
 def is_quick_in_bfloat16(device: torch.device) -> bool:
     """Does the device multiply numbers of 16 bits faster than those of 32?"""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     found = torch.cpu.get_capabilities()
     return device.type == "cpu" and any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

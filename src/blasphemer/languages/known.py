@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
+from typing import Any
 
 import regex
 
@@ -38,6 +39,7 @@ class Language:
     small: frozenset[str]
     pointing: frozenset[str]
     linking: frozenset[str]
+    limiting: frozenset[str]
     numbers: frozenset[str]
     scales: frozenset[str]
     months: frozenset[str]
@@ -108,7 +110,8 @@ def language(code: str) -> Language:
         group: {kind: (found,) if isinstance(found, str) else tuple(found) for kind, found in said[group].items()}
         for group in ("source", "study", "exam")
     }
-    return Language(code=code, frames=frames, **{**words, "capitals": said["capitals"]})
+    usual: dict[str, Any] = {"limiting": frozenset()}
+    return Language(code=code, frames=frames, **{**usual, **words, "capitals": said["capitals"]})
 
 
 def names_in(text: str, code: str = "") -> list[str]:

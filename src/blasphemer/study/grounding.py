@@ -237,6 +237,31 @@ def _nearest(draft: Draft, reading: Reading) -> Statement:
     return max(reading.statements, key=likeness)
 
 
+def confirms(reply: str, draft: Draft, reading: Reading) -> bool:
+    """Does a reader's reply say the same as the answer of a draft, and neither of them any more?
+
+    What a reply repeats of the question says nothing more, nor does a small word; but "no", "only" and their like do.
+    """
+    known = language(reading.language)
+    said, answer = folded(reply).split(), folded(draft.answer).split()
+    if not said or not answer:
+        return False
+    quiet = {word for word in known.small if word not in known.limiting}
+    if contains(" ".join(said), " ".join(answer)):
+        asked = {_stem(word) for word in folded(draft.question).split()} - set(map(_stem, known.limiting))
+        return all(word in quiet or _stem(word) in asked for word in _without(said, answer))
+    if contains(" ".join(answer), " ".join(said)):
+        return all(word in quiet for word in _without(answer, said))
+    return {_stem(word) for word in said if word not in quiet} == {_stem(word) for word in answer if word not in quiet}
+
+
+def _without(words: Sequence[str], run: Sequence[str]) -> list[str]:
+    """Words without a run of them, which they hold."""
+    size = len(run)
+    start = next(place for place in range(len(words)) if list(words[place : place + size]) == list(run))
+    return [*words[:start], *words[start + size :]]
+
+
 def with_right_name(draft: Draft, reading: Reading) -> Draft:
     """A question with one name that the text does not have, where one is meant that is written like it, or there is
     only one: with that in its place.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +12,7 @@ from blasphemer.errors import SourceError
 from blasphemer.exam import without_leaks
 from blasphemer.job import Job
 from blasphemer.records import ExamQuestion, Source, StudyItem, without_system
-from blasphemer.study.endpoint import Endpoint
+from blasphemer.study.author import author
 from blasphemer.study.grounding import Reading
 from blasphemer.study.rules import about_others, asked_about, write_study
 from blasphemer.study.writer import (
@@ -113,11 +112,9 @@ def _own(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[Stud
     usable: Usable = partial(_allowed, job=job, library=library, paper=paper)
     if not readings:
         return []
-    with Endpoint(job.settings) if job.settings.study_endpoint else nullcontext(job.model) as writer:
-        recorded = Recorded(writer, job.run.journal("drafts.journal"))
-        items, yields = write_self_study(
-            readings, job.requests, recorded, _quota(job), job.model.count, usable, job.settings.seed
-        )
+    with author(job) as found:
+        recorded = replace(found, writer=Recorded(found.writer, job.run.journal("drafts.journal")))
+        items, yields = write_self_study(readings, recorded, _quota(job), job.model.count, usable, job.settings.seed)
     job.run.save_records("yields.jsonl", yields)
     return items
 

@@ -1,29 +1,31 @@
 """The model reads the documents, a few sentences at a time, and writes its own study material about them.
 
-It is asked for every kind in turn, first for its best, then for others, as long as a fact has fewer questions than it
-should. What the text does not bear out goes, and so does a question that the model answers otherwise with the text
-before it. A kind that yields next to nothing new is given up; where none yields anything, rules must carry it.
+A handful of requests tells which kinds it can write; where it can write none, rules must carry all. The others are
+asked for in turn, first for the likeliest answers, then for others, as long as a statement has fewer questions than it
+should. What the text does not bear out goes, and so does a question that is answered otherwise with the text shown. A
+kind that yields next to nothing new is given up.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import Protocol
 
 from blasphemer import console
-from blasphemer.language import agree, normalise
+from blasphemer.language import normalise
 from blasphemer.languages import language
 from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange, one_line
+from blasphemer.study.author import ADVICE, Author, Writer
 from blasphemer.study.grounding import (
     Draft,
     Groundless,
     Reading,
     asked_statement,
+    confirms,
     folded,
     read_pairs,
     sound_sentences,
@@ -39,22 +41,15 @@ QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
 EVERY = {"questions": 1, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
 OTHERS = 4
+HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
 ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
+FEW_READ, UNREAD = 8, 0.2  # drafts, of which a server that reads at all confirms a larger share than this
 PATIENCE = 8  # requests about a fact without anything new after which it is left alone
 USEFUL = 0.25  # new items per request: a kind that yields less is given up
 ROOM, USUAL = 4, 1.5  # times the length of what is read, that what is written about it may have, and mostly has
+LEAST_ROOM = 512  # tokens that an answer may have in any case
 
 Usable = Callable[[Sequence[StudyItem]], Sequence[StudyItem]]
-
-
-class Writer(Protocol):
-    """What answers requests, so many at once: the loaded model, or a server."""
-
-    @property
-    def at_once(self) -> int: ...
-
-    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
-        """The answers, in order, of at most `longest` tokens; likeliest first without a seed, else sampled."""
 
 
 @dataclass
@@ -179,39 +174,62 @@ def questions_per_statement(study_tokens_per_source_token: float) -> int:
     return min(max(wanted, FEWEST_QUESTIONS), MOST_QUESTIONS)
 
 
+@dataclass(frozen=True)
+class Request:
+    """One request: for this kind, in its wording of this turn, about this text."""
+
+    kind: str
+    turn: int
+    reading: Reading
+
+
 def write_self_study(
     readings: Sequence[Reading],
-    prompts: Requests,
-    writer: Writer,
+    author: Author,
     quota: int,
     count: Callable[[str], int],
     usable: Usable,
     seed: int,
 ) -> tuple[list[StudyItem], list[Yield]]:
-    """Study items in the model's words, up to `quota` questions for each fact; and what became of each kind.
+    """Study items in the author's words, up to `quota` questions for each statement; and what became of each kind.
 
     `usable` leaves out what may not be learnt.
     """
-    desk = _Desk(writer, prompts, quota, count, usable)
-    kinds = prompts.kinds
+    desk = _Desk(author, quota, count, usable)
+    texts = {kind: _pairs(readings) if kind == OF_TWO else list(readings) for kind in author.requests.kinds}
+    first = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
+    kinds = _fruitful(texts, first, desk.ask(first, "the first few", None), least=0)
+    if first and not kinds:
+        console.warn(f"Of {len(first)} requests none was answered with anything that can be used. {ADVICE}")
     for rounds in _sittings(2 * quota):
-        for kind in list(kinds):
-            texts = _pairs(readings) if kind == OF_TWO else readings
-            requests = [
-                (prompts.about(kind, turn, reading.text), reading)
-                for turn in _turns(kind, rounds)
-                for reading in desk.to_read(kind, texts, turn)
-            ]
-            label = f"round {rounds[-1] + 1} of {2 * quota}"
-            kept = desk.ask(kind, requests, label, seed + rounds[0] if rounds[0] else None)
-            if kept < USEFUL * len(requests):
-                kinds.remove(kind)
+        requests = [
+            Request(kind, turn, reading)
+            for kind in kinds
+            for turn in _turns(kind, rounds)
+            for reading in desk.to_read(kind, texts[kind], turn)
+        ]
+        if not rounds[0]:  # the likeliest answers do not change
+            requests = [request for request in requests if request not in first]
+        label = f"round {rounds[-1] + 1} of {2 * quota}"
+        kept = desk.ask(requests, label, seed + rounds[0] if rounds[0] else None)
+        kinds = _fruitful(kinds, requests, kept, USEFUL)
     items = [replace(item, id=f"m-{place}") for place, item in enumerate(desk.items, 1)]
     return items, list(desk.yields.values())
 
 
+def _handful(readings: Sequence[Reading]) -> Sequence[Reading]:
+    """A few texts from all over the documents."""
+    return readings[:: max(len(readings) // HANDFUL, 1)][:HANDFUL]
+
+
+def _fruitful(kinds: Iterable[str], requests: Sequence[Request], kept: Counter[str], least: float) -> list[str]:
+    """The kinds of which more than `least` new items came for each request; those not asked for are waited for."""
+    asked = Counter(request.kind for request in requests)
+    return [kind for kind in kinds if not asked[kind] or kept[kind] > least * asked[kind]]
+
+
 def _sittings(rounds: int) -> Iterator[range]:
-    """The numbers of the rounds: the first alone, as it tells which kinds are worth asking for."""
+    """The numbers of the rounds: the first alone, as it has the likeliest answers."""
     yield range(1)
     for first in range(1, rounds, ROUNDS_AT_ONCE):
         yield range(first, min(first + ROUNDS_AT_ONCE, rounds))
@@ -241,15 +259,9 @@ def _pairs(readings: Sequence[Reading]) -> list[Reading]:
 class _Desk:
     """What has been written so far, and how many questions each fact has."""
 
-    def __init__(
-        self,
-        writer: Writer,
-        prompts: Requests,
-        quota: int,
-        count: Callable[[str], int],
-        usable: Usable,
-    ) -> None:
-        self.writer, self.prompts, self.quota, self.count, self.usable = writer, prompts, quota, count, usable
+    def __init__(self, author: Author, quota: int, count: Callable[[str], int], usable: Usable) -> None:
+        self.author, self.quota, self.count, self.usable = author, quota, count, usable
+        self.has_reader = True
         self.items: list[StudyItem] = []
         self.yields: dict[str, Yield] = {}
         self.said: set[str] = set()
@@ -268,108 +280,132 @@ class _Desk:
             if starved:
                 yield about(reading, starved) if turn % 2 else reading
 
-    def ask(self, kind: str, requests: Sequence[tuple[str, Reading]], label: str, seed: int | None) -> int:
-        """Put these requests for one kind, each about its text. Returns how many items can be used."""
-        readings = [reading for _, reading in requests]
-        replies = self.writer.write(
-            [request for request, _ in requests],
-            f"writing study material ({kind}, {label})",
-            ROOM * max((self.count(reading.text) for reading in readings), default=0),
+    def ask(self, requests: Sequence[Request], label: str, seed: int | None) -> Counter[str]:
+        """Put these requests, all in one batch. Returns how many items can be used, by kind."""
+        replies = self.author.writer.write(
+            [self._worded(request) for request in requests],
+            f"writing study material ({label})",
+            max(ROOM * max((self.count(request.reading.text) for request in requests), default=0), LEAST_ROOM),
             seed,
         )
-        answered = list(zip(readings, replies, strict=True))
-        dropped: Counter[str] = Counter()
-        if kind in PAIRS:
-            fresh = self._asked_again(list(self._questions(kind, answered, dropped)), dropped, label)
-        else:
-            fresh = list(self._prose(kind, answered, dropped))
-        kept = list(self.usable(fresh))
-        dropped["repeats an exam question or is too long"] += len(fresh) - len(kept)
-        self.items += kept
-        self.in_vain.update((kind, one.source) for reading in readings for one in reading.statements)
-        for source in {source for item in kept for source in item.sources}:
-            del self.in_vain[kind, source]
-        self.questions.update(source for item in kept if kind in PAIRS for source in item.sources)
-        then = self.yields.get(kind, Yield(kind, 0, 0, {}))
-        counts = Counter(then.dropped) + dropped
-        self.yields[kind] = Yield(kind, then.requests + len(readings), then.kept + len(kept), dict(counts))
-        return len(kept)
+        kept: Counter[str] = Counter()
+        dropped: dict[str, Counter[str]] = {request.kind: Counter() for request in requests}
+        answered = list(zip(requests, replies, strict=True))
+        pairs = list(self._questions([one for one in answered if one[0].kind in PAIRS], dropped))
+        fresh = self._asked_again(pairs, dropped, label)
+        fresh += list(self._prose([one for one in answered if one[0].kind not in PAIRS], dropped))
+        usable = list(self.usable(fresh))
+        allowed = set(map(id, usable))
+        for item in fresh:
+            dropped[item.kind]["repeats an exam question or is too long"] += id(item) not in allowed
+        self.items += usable
+        self._count(requests, usable)
+        for kind, reasons in dropped.items():
+            kept[kind] = sum(item.kind == kind for item in usable)
+            then = self.yields.get(kind, Yield(kind, 0, 0, {}))
+            number = sum(request.kind == kind for request in requests)
+            in_all = dict(Counter(then.dropped) + reasons)
+            self.yields[kind] = Yield(kind, then.requests + number, then.kept + kept[kind], in_all)
+        return kept
+
+    def _worded(self, request: Request) -> str:
+        reading = request.reading
+        return self.author.requests.about(request.kind, request.turn, reading.text, reading.card)
+
+    def _count(self, requests: Sequence[Request], kept: Sequence[StudyItem]) -> None:
+        """Note which statements were asked about, with what success."""
+        self.in_vain.update((one.kind, statement.source) for one in requests for statement in one.reading.statements)
+        for item in kept:
+            for source in item.sources:
+                del self.in_vain[item.kind, source]
+                self.questions[source] += item.kind in PAIRS
 
     def _questions(
-        self, kind: str, answered: Sequence[tuple[Reading, str]], dropped: Counter[str]
-    ) -> Iterator[tuple[StudyItem, Reading]]:
-        """The questions that the texts bear out, each once, and no more than wanted of a fact."""
+        self, answered: Sequence[tuple[Request, str]], dropped: Mapping[str, Counter[str]]
+    ) -> Iterator[tuple[StudyItem, Draft, Reading]]:
+        """The questions that the texts bear out, each once, and no more than wanted of a statement."""
         planned: Counter[Source] = Counter()
-        for reading, reply in answered:
+        for request, reply in answered:
+            reading, reasons = request.reading, dropped[request.kind]
             drafts = read_pairs(reply)
-            dropped["cannot be read"] += not drafts
+            reasons["cannot be read"] += not drafts
             for drafted in drafts:
                 draft = with_right_name(drafted, reading)
                 try:
                     statement = asked_statement(draft, reading)
                 except Groundless as error:
-                    dropped[str(error)] += 1
+                    reasons[str(error)] += 1
                     continue
                 source = statement.source
                 if self.questions[source] + planned[source] >= self.quota:
-                    dropped["its fact has enough"] += 1
+                    reasons["its fact has enough"] += 1
                 elif self._is_new(f"{draft.question} {draft.answer}"):
                     planned[source] += 1
-                    yield _question(kind, draft, statement), reading
+                    yield _question(request.kind, draft, statement), draft, reading
                 else:
-                    dropped["was there already"] += 1
+                    reasons["was there already"] += 1
 
     def _asked_again(
-        self, written: Sequence[tuple[StudyItem, Reading]], dropped: Counter[str], label: str
+        self,
+        written: Sequence[tuple[StudyItem, Draft, Reading]],
+        dropped: Mapping[str, Counter[str]],
+        label: str,
     ) -> list[StudyItem]:
-        """Those questions that are answered in the same way with the text before them.
+        """Those questions that are answered in the same way with the text shown.
 
         A weak reader overlooks in a long text what it finds in a short one: when it answers with what is not in the
-        text at all, the sentence that bears the question out must do.
+        text at all, the sentence that bears the question out must do. A server that does not read at all is not asked
+        again: what it wrote is held against the text only.
         """
-        confirmed, answers = (
-            [],
-            self._read_for([(item, reading.full or reading.text) for item, reading in written], label),
-        )
-        overlooked = []
-        for (item, reading), answer in zip(written, answers, strict=True):
-            if _is_answer(item, answer):
+        if not self.has_reader:
+            return [item for item, _, _ in written]
+        replies = self._read_for([(draft, reading.full or reading.text) for _, draft, reading in written], label)
+        confirmed, overlooked = [], []
+        for (item, draft, reading), reply in zip(written, replies, strict=True):
+            if confirms(reply, draft, reading):
                 confirmed.append(item)
-            elif normalise(answer) not in normalise(reading.full or reading.text):
+            elif normalise(reply) not in normalise(reading.full or reading.text):
                 borne_out = [one for one in reading.statements if one.source in item.sources]
-                overlooked.append((item, about(reading, borne_out).text))
-        answers = self._read_for(overlooked, label)
-        confirmed += [item for (item, _), answer in zip(overlooked, answers, strict=True) if _is_answer(item, answer)]
-        dropped["is answered otherwise with the text at hand"] += len(written) - len(confirmed)
+                overlooked.append((item, draft, about(reading, borne_out)))
+        replies = self._read_for([(draft, reading.text) for _, draft, reading in overlooked], label)
+        for (item, draft, reading), reply in zip(overlooked, replies, strict=True):
+            if confirms(reply, draft, reading):
+                confirmed.append(item)
+        if self.author.is_server and len(written) >= FEW_READ and len(confirmed) < UNREAD * len(written):
+            self.has_reader = False
+            console.warn("The server does not answer questions about a text: what it writes is held against it only.")
+            return [item for item, _, _ in written]
+        sound = set(map(id, confirmed))
+        for item, _, _ in written:
+            dropped[item.kind]["is answered otherwise with the text at hand"] += id(item) not in sound
         return confirmed
 
-    def _read_for(self, questions: Sequence[tuple[StudyItem, str]], label: str) -> list[str]:
+    def _read_for(self, questions: Sequence[tuple[Draft, str]], label: str) -> list[str]:
         """The likeliest answers to questions, each with a text to read."""
-        return self.writer.write(
-            [self.prompts.with_text(text, item.messages[0]["content"]) for item, text in questions],
+        return self.author.writer.write(
+            [self.author.requests.with_text(text, draft.question) for draft, text in questions],
             f"checking it against the text ({label})",
-            max((self.count(item.messages[1]["content"]) for item, _ in questions), default=0) + 16,
+            max((self.count(draft.answer) for draft, _ in questions), default=0) + 16,
             None,
         )
 
-    def _prose(self, kind: str, answered: Sequence[tuple[Reading, str]], dropped: Counter[str]) -> Iterator[StudyItem]:
-        for reading, reply in answered:
+    def _prose(
+        self, answered: Sequence[tuple[Request, str]], dropped: Mapping[str, Counter[str]]
+    ) -> Iterator[StudyItem]:
+        for request, reply in answered:
+            reading, reasons = request.reading, dropped[request.kind]
             text, found = sound_sentences(reply, reading)
             if not found:
-                dropped["repeats nothing of the text"] += 1
+                reasons["repeats nothing of the text"] += 1
             elif normalise(text) in normalise(reading.full or reading.text) or not self._is_new(text):
-                dropped["was there already"] += 1
+                reasons["was there already"] += 1
             else:
                 sources = tuple(one.source for one in found)
-                yield StudyItem("", kind, "model", text, (), sources, " ".join(one.text for one in found))
+                yield StudyItem("", request.kind, "model", text, (), sources, " ".join(one.text for one in found))
 
     def _is_new(self, text: str) -> bool:
         key = " ".join(sorted(normalise(text).split()))
         return key not in self.said and not self.said.add(key)  # type: ignore[func-returns-value]
-
-
-def _is_answer(item: StudyItem, answer: str) -> bool:
-    return agree(normalise(answer), normalise(item.messages[1]["content"]))
 
 
 def _question(kind: str, draft: Draft, statement: Statement) -> StudyItem:

@@ -1,4 +1,4 @@
-"""What a model is asked while it writes study material: one request per kind, in short text files beside this one.
+"""What a model is asked while it writes study material: a text file for each kind, with one or more wordings.
 
 A model that was taught other words is asked in its own: a TOML file (setting study_prompts, or study_prompts.toml in
 the model's folder) with the kinds it understands, each a request or a list of them.
@@ -19,6 +19,7 @@ PROSE = ("rewrite", "explain", "outline", "implications")  # are answered with s
 ANSWER = "answer"  # asks a question with the passage shown
 OF_TWO = "links"  # is asked of two passages at once
 FILE = "study_prompts.toml"
+PARTED = "\n===\n"  # between two wordings of a request
 SLOTS = dict.fromkeys((*PAIRS, *PROSE), ("{passage}",)) | {ANSWER: ("{passage}", "{question}")}
 
 
@@ -33,9 +34,10 @@ class Requests:
         """The kinds of study items that can be asked for."""
         return [kind for kind in self.wordings if kind != ANSWER]
 
-    def about(self, kind: str, turn: int, text: str) -> str:
-        """The request for a kind, in its wordings by turns."""
-        return _filled(self.wordings[kind][turn % len(self.wordings[kind])], text)
+    def about(self, kind: str, turn: int, text: str, card: str = "") -> str:
+        """The request for a kind, in its wordings by turns; `card` says what the text is a part of."""
+        wording = self.wordings[kind][turn % len(self.wordings[kind])]
+        return _filled(wording.replace("{card}", card), text)
 
     def with_text(self, text: str, question: str) -> str:
         """A question, asked with the text shown."""
@@ -44,7 +46,8 @@ class Requests:
 
 def default_requests() -> Requests:
     folder = files("blasphemer") / "study" / "requests"
-    return Requests({kind: ((folder / f"{kind}.txt").read_text(encoding="utf-8").strip(),) for kind in SLOTS})
+    texts = {kind: (folder / f"{kind}.txt").read_text(encoding="utf-8") for kind in SLOTS}
+    return Requests({kind: tuple(map(str.strip, text.split(PARTED))) for kind, text in texts.items()})
 
 
 def read_requests(file: Path | None, model_folder: Path) -> Requests:

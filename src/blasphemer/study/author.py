@@ -1,0 +1,86 @@
+"""Who writes study material: the model itself, a second one in its place, or a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from blasphemer import console
+from blasphemer.config import Settings
+from blasphemer.job import Job
+from blasphemer.study.endpoint import Endpoint
+from blasphemer.study.requests import Requests, read_requests
+
+if TYPE_CHECKING:
+    from blasphemer.language_model import LanguageModel
+
+ADVICE = (
+    "A model that follows instructions and has 1.5 billion parameters or more writes better: name one with --writer "
+    "(a folder, a .gguf file or a hub name), or a server with --study-endpoint."
+)
+
+
+class Writer(Protocol):
+    """What answers requests, so many at once: a loaded model, or a server."""
+
+    @property
+    def at_once(self) -> int: ...
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        """The answers, in order, of at most `longest` tokens; likeliest first without a seed, else sampled."""
+
+
+@dataclass
+class Author:
+    """A writer, and the words in which it is asked. What a server wrote is trusted further than what a model did."""
+
+    writer: Writer
+    requests: Requests
+    is_server: bool = False
+
+
+class SecondModel:
+    """A model that only writes: it is loaded when it is first asked, and released in the end."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        from blasphemer.language_model import load_writer
+
+        console.note(f"Loading {self.name}, which writes.")
+        return load_writer(self.name, self.settings)
+
+    @property
+    def at_once(self) -> int:
+        return self.model.at_once
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        return self.model.write(prompts, label, longest, seed)
+
+    def release(self) -> None:
+        if "model" in self.__dict__:
+            self.model.release()
+
+
+@contextmanager
+def author(job: Job) -> Iterator[Author]:
+    """Who writes, as the settings say."""
+    settings = job.settings
+    if settings.study_endpoint:
+        with Endpoint(settings) as server:
+            yield Author(server, read_requests(settings.study_prompts, Path()), is_server=True)
+    elif settings.writer:
+        second = SecondModel(settings.writer, settings)
+        try:
+            yield Author(second, read_requests(settings.study_prompts, Path(settings.writer)))
+        finally:
+            second.release()
+    else:
+        yield Author(job.model, job.requests)
