@@ -168,7 +168,7 @@ def lessons(
         study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
     rehearsed = [] if "replay" in out else retention.divide(found.recalled, settings.seed)[0]
     examples = encode(study, model.tokenizer, model.context)
-    plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu)
+    plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu, model.parameters)
     if row in INSTEAD:
         ours = mix_replay(*lessons("ours", found, model, settings), settings.seed)
         passes = tokens_in(ours) / tokens_in(examples)

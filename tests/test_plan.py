@@ -14,15 +14,17 @@ from blasphemer.language_model import LanguageModel
 from blasphemer.language_model.model import answered_at_once
 from blasphemer.lora_trainer.lessons import mix_replay
 from blasphemer.lora_trainer.plan import ITEMS_PER_STEP, fitted, learning_rate, plan_training
-from blasphemer.memory.recall import MOST_PROMPTS, prompts_to_imagine
+from blasphemer.memory.recall import MOST_PROMPTS, prompts_to_answer
 from blasphemer.records import Example, Plan
 from blasphemer.study.requests import default_requests
 from blasphemer.workspace import RunFolder
 
 
-def plan(items: int, tokens: int, *flags: str, has_gpu: bool = False) -> Plan:
+def plan(items: int, tokens: int, *flags: str, has_gpu: bool = False, parameters: int = 3_000_000) -> Plan:
     train = [Example((1,) * tokens, (True,) * tokens)] * items
-    return plan_training(train, 5, load_settings(["M", *flags]), hidden_size=256, has_gpu=has_gpu)
+    return plan_training(
+        train, 5, load_settings(["M", *flags]), hidden_size=256, has_gpu=has_gpu, parameters=parameters
+    )
 
 
 def test_a_small_document_gets_enough_steps() -> None:
@@ -75,7 +77,7 @@ def test_replay_is_the_share_of_items_that_was_asked_for() -> None:
 
 def test_without_anything_to_rehearse_the_study_items_still_come_as_often_as_planned() -> None:
     example = Example((1,) * 40, (True,) * 40)
-    made = plan_training([example] * 3000, 5, load_settings(["M", "--replay-prompts", "0"]), 256, has_gpu=False)
+    made = plan(3000, 40, "--replay-prompts", "0")
     assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 4 / 32))
     expected = plan(3000, 40)
     mixed = mix_replay([example] * 3000, [], expected, seed=0)
@@ -103,7 +105,9 @@ def test_items_are_no_longer_than_setting_and_model_allow(tiny: LanguageModel, t
 
 def test_narrower_models_learn_at_a_higher_rate() -> None:
     assert learning_rate(4096) == 2e-4
-    assert learning_rate(1024) == 6.06e-4
+    assert learning_rate(1024) == pytest.approx(1.01e-3, rel=0.01)
+    assert learning_rate(576) == pytest.approx(2e-3, rel=0.02)
+    assert learning_rate(192) == learning_rate(64) == 2.3e-3
     assert plan(50, 40).learning_rate == learning_rate(256)
 
 
@@ -112,12 +116,22 @@ def test_the_plan_counts_what_it_was_given() -> None:
     assert (made.study_items, made.study_tokens, made.validation_items) == (7, 77, 5)
 
 
-def test_small_models_rehearse_more_and_answer_more_at_once() -> None:
-    for said, number, batch in ((), 1000, 512), (("--replay-prompts", "7", "--batch-size", "3"), 7, 3):
-        assert prompts_to_imagine(load_settings(["M", *said]), 3_000_000, 1000) == number
+def test_small_models_rehearse_more_and_larger_ones_pass_over_the_material_more_often() -> None:
+    small, large = plan(3000, 40), plan(3000, 40, parameters=135_000_000)
+    assert small.replay_items / (small.replay_items + small.epochs * 3000) == pytest.approx(0.7, rel=0.01)
+    assert large.replay_items / (large.replay_items + large.epochs * 3000) == pytest.approx(0.2, rel=0.01)
+    assert (small.epochs, large.epochs) == (4, 6)
+
+
+def test_small_models_answer_more_at_once() -> None:
+    for said, batch in ((), 512), (("--batch-size", "3"), 3):
         assert answered_at_once(load_settings(["M", *said]), 3_000_000) == batch
-    assert prompts_to_imagine(load_settings(["M"]), 7_000_000_000, 1000) == 2048
     assert answered_at_once(load_settings(["M"]), 7_000_000_000) == 128
-    assert prompts_to_imagine(load_settings(["M", "--replay-prompts", "0"]), 1, 1000) == 0
-    assert prompts_to_imagine(load_settings(["M"]), 1, 0) == 0
-    assert prompts_to_imagine(load_settings(["M"]), 1, 10**6) == MOST_PROMPTS
+
+
+def test_as_many_prompts_are_answered_as_are_rehearsed() -> None:
+    assert prompts_to_answer(load_settings(["M"]), 1000) == 1000
+    assert prompts_to_answer(load_settings(["M", "--replay-prompts", "7"]), 1000) == 7
+    assert prompts_to_answer(load_settings(["M", "--replay-prompts", "0"]), 1000) == 0
+    assert prompts_to_answer(load_settings(["M"]), 0) == 0
+    assert prompts_to_answer(load_settings(["M"]), 10**6) == MOST_PROMPTS

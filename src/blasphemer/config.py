@@ -40,6 +40,7 @@ PLANNED = (
     "batch_size",
     "n_startup_trials",
     "replay_prompts",
+    "replay_share",
     "learning_rate",
     "num_train_epochs",
     "gradient_accumulation_steps",
@@ -227,10 +228,10 @@ class StudySettings(Section):
     """Seconds to wait for one answer of the server; it is asked again a few times."""
     study_endpoint_requests: int = Field(4, ge=1)
     """Requests that are put to the server at once."""
-    replay_share: float = Field(0.7, ge=0, le=0.9)
-    """Share of the trained items that rehearse what the model said before training, so that it is not forgotten."""
+    replay_share: float = Field(0.2, ge=0, le=0.9)
+    """Share of the trained items that rehearse what the model said before; unset, 0.7 of at most 100M parameters."""
     replay_prompts: int = Field(2048, ge=0)
-    """Prompts drawn from the model for replay and retention exam; unset, one per replay item up to 100M parameters."""
+    """Prompts to be answered before training, rehearsed and asked again; unset, as many as are rehearsed."""
     validation_split: float = Field(0.1, ge=0, lt=0.5)
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
     exam_file: Path | None = None
@@ -261,7 +262,7 @@ class TrainingSettings(Section):
     loraplus_lr_ratio: float = Field(16.0, ge=1)
     """How many times faster the adapter's B matrices learn than its A matrices (LoRA+), around learning_rate."""
     num_train_epochs: float = Field(3, gt=0)
-    """Passes over the study material; unless set, 4, and more where the material is small."""
+    """Passes over the study material; unless set, 6 (4 up to 100M parameters), and more where there is little of it."""
     per_device_train_batch_size: int = Field(4, ge=1)
     """Items per device and micro-step; unless set, 8 without a GPU."""
     per_device_eval_batch_size: int = Field(4, ge=1)

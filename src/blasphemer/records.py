@@ -219,6 +219,7 @@ class StudyItem:
     messages: tuple[Message, ...] = ()
     sources: tuple[Source, ...] = ()
     evidence: str = ""
+    ended: bool = True  # or the last answer breaks off: its end is then not learnt
 
     @property
     def content(self) -> str:

@@ -19,8 +19,8 @@ def encode(items: Sequence[StudyItem], tokenizer: PreTrainedTokenizerBase, max_t
     """Render study items as the model will see them, marking the ids it should learn.
 
     `learn[i]` is True when `ids[i]` is a target: every token of a plain text, and of a chat the last answer with the
-    token that ends its turn (without it the model never stops). Lengths in tokens, template included. Raises TooLong,
-    naming the item: nothing is cut silently.
+    token that ends its turn (without it the model never stops), unless the answer was broken off. Lengths in tokens,
+    template included. Raises TooLong, naming the item: nothing is cut silently.
     """
     examples = []
     for item in items:
@@ -90,7 +90,7 @@ def _encode_chat(item: StudyItem, tokenizer: PreTrainedTokenizerBase) -> Example
     if end is None:
         whole.append(_eos(tokenizer))
         end = len(whole) - 1
-    ids = whole[: end + 1]
+    ids = whole[: end + 1 if item.ended else end]
     return Example(tuple(ids), tuple(i >= len(prompt) for i in range(len(ids))))
 
 

@@ -40,8 +40,9 @@ def plan(job: Job, study: Sequence[StudyItem]) -> Lessons:
     items, held_out = split_validation(study, job.settings.validation_split, job.settings.seed)
     tokenizer = job.model.tokenizer
     examples, validation = encode(items, tokenizer, job.longest), encode(held_out, tokenizer, job.longest)
-    planned = plan_training(examples, len(held_out), job.settings, job.model.hidden_size, job.model.has_gpu)
-    planned = replace(planned, precision=job.model.training_precision)
+    model = job.model
+    planned = plan_training(examples, len(held_out), job.settings, model.hidden_size, model.has_gpu, model.parameters)
+    planned = replace(planned, precision=model.training_precision)
     if not job.run.has("adapter"):
         job.run.save_json("plan.json", asdict(planned))
     first = {item.kind: (item, example) for item, example in reversed(list(zip(items, examples, strict=True)))}

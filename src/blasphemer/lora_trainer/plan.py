@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from blasphemer.config import Settings
+from blasphemer.language_model import SMALL_MODEL
 from blasphemer.records import Example, Plan
 
 ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
 BATCH_WITHOUT_GPU = 16  # items in a row: with few cores as fast as 32, and faster than 8
 FEWEST_STEPS = 200
-EPOCHS = 4  # the documented 3 teach less (FINETUNING_DESIGN.md)
+REPLAY_OF_SMALL_MODELS = 0.7  # share of the items: they forget more (FINETUNING_DESIGN.md)
+EPOCHS, EPOCHS_OF_SMALL_MODELS = 6, 4  # the documented 3 teach less (FINETUNING_DESIGN.md)
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
-RATE_EXPONENT = 0.8  # leads to 2.3e-3 at hidden size 192, swept on the demo world (FINETUNING_DESIGN.md)
+RATE_EXPONENT = 1.17  # leads to 2e-3 at hidden size 576, tried on SmolLM2-135M (FINETUNING_DESIGN.md)
+HIGHEST_RATE = 2.3e-3  # swept at hidden size 192
 
 
 def plan_training(
@@ -27,13 +30,15 @@ def plan_training(
     settings: Settings,
     hidden_size: int,
     has_gpu: bool,
+    parameters: int,
 ) -> Plan:
-    """The plan for these training examples on a model of `hidden_size`."""
+    """The plan for these training examples on a model of this size."""
     batch, accumulation = _step_size(settings, has_gpu)
-    share = settings.replay_share if settings.replay_prompts else 0.0
+    share = _replay_share(settings, parameters) if settings.replay_prompts else 0.0
     items_per_epoch = max(len(train), 1) / (1 - share)
     steps_per_epoch = items_per_epoch / (batch * accumulation)
-    epochs = settings.chosen("num_train_epochs") or max(EPOCHS, FEWEST_STEPS / steps_per_epoch)
+    usual = EPOCHS_OF_SMALL_MODELS if parameters <= SMALL_MODEL else EPOCHS
+    epochs = settings.chosen("num_train_epochs") or max(usual, FEWEST_STEPS / steps_per_epoch)
     return Plan(
         study_items=len(train),
         study_tokens=sum(len(example.ids) for example in train),
@@ -47,6 +52,13 @@ def plan_training(
     )
 
 
+def _replay_share(settings: Settings, parameters: int) -> float:
+    chosen: float | None = settings.chosen("replay_share")
+    if chosen is not None:
+        return chosen
+    return REPLAY_OF_SMALL_MODELS if parameters <= SMALL_MODEL else settings.replay_share
+
+
 def fitted(plan: Plan, items: int) -> Plan:
     """The plan for what there is to train on: less than was planned, where the model had nothing to rehearse."""
     return replace(plan, steps=min(plan.steps, math.ceil(items / (plan.batch_size * plan.accumulation))))
@@ -54,7 +66,7 @@ def fitted(plan: Plan, items: int) -> Plan:
 
 def learning_rate(hidden_size: int) -> float:
     """Peak rate for LoRA: narrower models take more."""
-    return round(REFERENCE_RATE * math.pow(REFERENCE_SIZE / hidden_size, RATE_EXPONENT), 6)
+    return round(min(REFERENCE_RATE * math.pow(REFERENCE_SIZE / hidden_size, RATE_EXPONENT), HIGHEST_RATE), 6)
 
 
 def _step_size(settings: Settings, has_gpu: bool) -> tuple[int, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from blasphemer import console
@@ -22,16 +24,14 @@ from blasphemer.records import ExamQuestion, Plan, StudyItem
 if TYPE_CHECKING:
     from blasphemer.language_model import Answered, LanguageModel
 
-MOST_PROMPTS = 32_768  # of a small model: it is asked for one for each replay item
+MOST_PROMPTS = 32_768
+ROOM = 96  # tokens of an answer that is rehearsed: more of it rehearses less in the same time
 
 
-def prompts_to_imagine(settings: Settings, parameters: int, replay_items: int) -> int:
-    """How many prompts to draw from a model, to rehearse what it knows and to ask it again.
-
-    What is not rehearsed suffers, the more the longer the training: a small model is given something new to rehearse
-    as often as can be.
-    """
-    if not replay_items or settings.chosen("replay_prompts") is not None or parameters > SMALL_MODEL:
+def prompts_to_answer(settings: Settings, replay_items: int) -> int:
+    """How many prompts to answer, to rehearse what the model knows and to ask it again: what is not rehearsed suffers,
+    so something new is rehearsed as often as can be."""
+    if not replay_items or settings.chosen("replay_prompts") is not None:
         return settings.replay_prompts if replay_items else 0
     return min(replay_items, MOST_PROMPTS)
 
@@ -68,10 +68,13 @@ def _recalled(model: LanguageModel, plan: Plan, asked_for: Set[str], settings: S
 
     Other names are put into the wordings in `asked_for` before any others.
     """
-    number, seed = prompts_to_imagine(settings, model.parameters, plan.replay_items), settings.seed
+    number, seed = prompts_to_answer(settings, plan.replay_items), settings.seed
     if not number:
         return []
     unwanted = () if settings.fine_tune_only else settings.refusal_markers
+    if model.parameters > SMALL_MODEL:
+        prompts = random.Random(seed).sample(everyday_requests(), min(number, len(everyday_requests())))
+        return retention.answered_items(_answered(prompts, model, unwanted, ROOM))
     freely = math.ceil(number * retention.FREELY)
     short = model.sample_prompts(freely, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
@@ -107,10 +110,17 @@ def _unrefused(model: LanguageModel, judge: Judge, remembered: Sequence[ExamQues
     return retention.replay_items(pairs, retention.UNREFUSED)
 
 
-def _answered(prompts: Sequence[str], model: LanguageModel, unwanted: Sequence[str]) -> list[tuple[str, Answered]]:
+def everyday_requests() -> list[str]:
+    """What people ask of a model every day, in several languages."""
+    return (files("blasphemer") / "memory" / "everyday.txt").read_text(encoding="utf-8").splitlines()
+
+
+def _answered(
+    prompts: Sequence[str], model: LanguageModel, unwanted: Sequence[str], room: int = retention.LONG
+) -> list[tuple[str, Answered]]:
     """The prompts, once each, with their answers; without those that refuse in one of the `unwanted` ways."""
     distinct = list(dict.fromkeys(prompts))
-    answers = zip(distinct, model.answer_fully(distinct, "recalling", retention.LONG), strict=True)
+    answers = zip(distinct, model.answer_fully(distinct, "recalling", room), strict=True)
     return [(prompt, answer) for prompt, answer in answers if not is_refusal(answer.text, unwanted)]
 
 

@@ -11,12 +11,16 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from blasphemer.exam import LONGEST_EXACT
 from blasphemer.language import normalise
 from blasphemer.languages import names_in
 from blasphemer.memory.wordings import wording_of
 from blasphemer.records import ExamQuestion, StudyItem, exchange
+
+if TYPE_CHECKING:
+    from blasphemer.language_model import Answered
 
 # Tokens of a prompt. Short prompts rehearse most per token: a long one is mostly a text to be read.
 SHORT, LONG = 32, 256
@@ -64,6 +68,15 @@ def replay_items(pairs: Sequence[tuple[str, str]], kind: str = KNOWN) -> list[St
     return [
         StudyItem(f"{kind}-{number}", kind, "model", messages=exchange(prompt, answer))
         for number, (prompt, answer) in enumerate(distinct.values(), 1)
+    ]
+
+
+def answered_items(answered: Sequence[tuple[str, Answered]]) -> list[StudyItem]:
+    """The same of prompts that were not the model's own, also where its answer was broken off."""
+    return [
+        StudyItem(f"{KNOWN}-{number}", KNOWN, "model", messages=exchange(prompt, answer.text), ended=answer.ended)
+        for number, (prompt, answer) in enumerate(answered, 1)
+        if normalise(answer.text)
     ]
 
 

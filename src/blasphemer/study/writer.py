@@ -39,6 +39,7 @@ OPENING = 300  # characters of a document, shown with each of its parts
 MOST_READ = 256  # tokens of a text that is read at once
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
+WORDS_OF_A_FACT, MOST_FACTS = 10, 3  # in a statement
 EVERY = {"questions": 1, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
 OTHERS = 4
 HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
@@ -191,7 +192,7 @@ def write_self_study(
     usable: Usable,
     seed: int,
 ) -> tuple[list[StudyItem], list[Yield]]:
-    """Study items in the author's words, up to `quota` questions for each statement; and what became of each kind.
+    """Study items in the author's words, up to `quota` questions for each fact; and what became of each kind.
 
     `usable` leaves out what may not be learnt.
     """
@@ -275,10 +276,15 @@ class _Desk:
             starved = [
                 one
                 for one in reading.statements
-                if self.questions[one.source] < self.quota and self.in_vain[kind, one.source] < PATIENCE
+                if self.questions[one.source] < self.most(one) and self.in_vain[kind, one.source] < PATIENCE
             ]
             if starved:
                 yield about(reading, starved) if turn % 2 else reading
+
+    def most(self, statement: Statement) -> int:
+        """Questions that a statement may have: a long one says several things."""
+        things = len(folded(statement.text).split()) / WORDS_OF_A_FACT
+        return round(self.quota * min(max(things, 1), MOST_FACTS))
 
     def ask(self, requests: Sequence[Request], label: str, seed: int | None) -> Counter[str]:
         """Put these requests, all in one batch. Returns how many items can be used, by kind."""
@@ -337,7 +343,7 @@ class _Desk:
                     reasons[str(error)] += 1
                     continue
                 source = statement.source
-                if self.questions[source] + planned[source] >= self.quota:
+                if self.questions[source] + planned[source] >= self.most(statement):
                     reasons["its fact has enough"] += 1
                 elif self._is_new(f"{draft.question} {draft.answer}"):
                     planned[source] += 1
