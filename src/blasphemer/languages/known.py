@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any
 
 import regex
 
@@ -40,6 +39,7 @@ class Language:
     pointing: frozenset[str]
     linking: frozenset[str]
     limiting: frozenset[str]
+    negating: frozenset[str]
     numbers: frozenset[str]
     scales: frozenset[str]
     months: frozenset[str]
@@ -110,8 +110,7 @@ def language(code: str) -> Language:
         group: {kind: (found,) if isinstance(found, str) else tuple(found) for kind, found in said[group].items()}
         for group in ("source", "study", "exam")
     }
-    usual: dict[str, Any] = {"limiting": frozenset()}
-    return Language(code=code, frames=frames, **{**usual, **words, "capitals": said["capitals"]})
+    return Language(code=code, frames=frames, **{**words, "capitals": said["capitals"]})
 
 
 def names_in(text: str, code: str = "") -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
+from itertools import combinations
 
 from blasphemer.language import agree, contains, normalise, sentence_spans
 from blasphemer.language import words as words_of
@@ -22,6 +23,8 @@ LONGEST_ANSWER, LONGEST_QUESTION = 40, 60  # words
 SHORT_ANSWER = 12  # words: must stand in the text as it is; of longer ones, most words must
 LIKE = 0.5  # share of two names that is written alike, before one is taken for the other misspelt
 FEWEST_OF_STEM = 4  # letters
+FEWEST_RESTATED = 2  # words that say something, in a sentence that repeats the text
+RESTATED = 0.7  # share of them that the text has in one form or another
 STATED = 3  # words of the question, that count as much as the whole answer
 BORNE_OUT = 0.8  # share of a long answer's words that one or two sentences of the text must have
 
@@ -246,9 +249,10 @@ def confirms(reply: str, draft: Draft, reading: Reading) -> bool:
     said, answer = folded(reply).split(), folded(draft.answer).split()
     if not said or not answer:
         return False
-    quiet = {word for word in known.small if word not in known.limiting}
+    telling = known.limiting | known.negating
+    quiet = known.small - telling
     if contains(" ".join(said), " ".join(answer)):
-        asked = {_stem(word) for word in folded(draft.question).split()} - set(map(_stem, known.limiting))
+        asked = {_stem(word) for word in folded(draft.question).split()} - set(map(_stem, telling))
         return all(word in quiet or _stem(word) in asked for word in _without(said, answer))
     if contains(" ".join(answer), " ".join(said)):
         return all(word in quiet for word in _without(answer, said))
@@ -339,7 +343,8 @@ def _states(statement: Statement, answer: str) -> bool:
 @lru_cache(1 << 14)
 def _stem(word: str) -> str:
     """What the forms of a word have in common, roughly: "keeping" and "keeps" are "keep"."""
-    return word[: max(len(word) - 3, FEWEST_OF_STEM)]
+    singular = word.removesuffix("s")
+    return singular[: max(len(singular) - 3, FEWEST_OF_STEM)]
 
 
 def sound_sentences(reply: str, reading: Reading) -> tuple[str, list[Statement]]:
@@ -349,13 +354,40 @@ def sound_sentences(reply: str, reading: Reading) -> tuple[str, list[Statement]]
     repeated: dict[int, Statement] = {}
     for start, end in sentence_spans(plain):
         sentence = re.sub(r"\s+", " ", plain[start:end]).lstrip("-*•# ")
-        said = folded(sentence)
-        found = [
-            statement
-            for statement, words in zip(reading.statements, reading.telling, strict=True)
-            if words and words.issubset(said.split()) and _is_about(reading.subjects(statement), said)
-        ]
-        if found and _is_known(sentence, reading):
+        if found := _restated(sentence, reading):
             kept[sentence] = None
             repeated |= {statement.start: statement for statement in found}
     return " ".join(kept), list(repeated.values())
+
+
+def _restated(sentence: str, reading: Reading) -> list[Statement]:
+    """The one or two statements that a sentence says again, with their names, numbers and denials and nobody else's;
+    none where it says something else."""
+    known = language(reading.language)
+    said = folded(sentence).split()
+    first = reading.statements[0]
+    above = set(map(_stem, folded(f"{first.title} {first.heading}").split()))
+    words = {_stem(word) for word in said if word not in known.small} - above
+    if len(words) < FEWEST_RESTATED or not _is_known(sentence, reading):
+        return []
+    ranked = sorted(reading.statements, key=lambda one: -len(words & set(map(_stem, folded(one.text).split()))))
+    for several in (*([one] for one in ranked), *map(list, combinations(ranked[:3], 2))):
+        if len(several) > 1 and not _both_say(words, several, reading):
+            continue
+        stems = set().union(*(reading.stems_of(one) for one in several))
+        own = {word for one in several for word in folded(one.text).split()}
+        whole = " ".join(folded(f"{one.before} {one.heading} {one.title} {one.text}") for one in several)
+        particular = [*reading.names_in(sentence), *(word for word in said if word[0].isdigit())]
+        denied = bool(known.negating & set(said)), bool(known.negating & own)
+        covers = len(words & stems) >= RESTATED * len(words)
+        if covers and denied[0] == denied[1] and all(contains(whole, one) for one in particular):
+            subjects = {word for one in several for name in reading.subjects(one) for word in name.split()}
+            return several if not subjects or subjects & set(said) or above & set(map(_stem, said)) else []
+    return []
+
+
+def _both_say(words: set[str], two: Sequence[Statement], reading: Reading) -> bool:
+    """Has a sentence more of each of two statements than a name? Else it says of one thing what is said of another."""
+    names = {_stem(word) for one in two for name in reading.names_in(one.text) for word in name.split()}
+    first, second = (words & set(map(_stem, folded(one.text).split())) - names for one in two)
+    return len(first - second) > 1 and len(second - first) > 1
