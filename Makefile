@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Packages are compiled when first imported, and once: a variable that forbids it would cost seconds at every start.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check real docs clean
 
 demo: .venv/installed
 	rm -rf .blasphemer_finetuning/demo
@@ -20,6 +20,9 @@ check: .venv/tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+real: .venv/tools
+	$(BIN)/python -m benchmarks.real --row strong --row rules
 
 docs: .venv/installed
 	$(BIN)/python tools/generate.py

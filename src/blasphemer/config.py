@@ -141,6 +141,8 @@ class RunSettings(Section):
     """Start afresh in a run folder that holds another run (its files are deleted)."""
     yes: bool = False
     """Answer every question with its default."""
+    time_budget: float | None = Field(None, gt=0)
+    """Minutes that the run may take; writing and training are cut short to fit, the learning rate with them."""
     dry_run: bool = False
     """Read, split, examine the plan and stop before training."""
 
@@ -236,6 +238,8 @@ class StudySettings(Section):
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
     exam_file: Path | None = None
     """Your own exam: .jsonl or .csv with question and answer columns. Unset writes one from the documents."""
+    known_file: Path | None = None
+    """Questions about what the model knows already, as in exam_file: asked before and after, to see what is lost."""
     exam_only: bool = False
     """Only put the questions of exam_file to the model, and to those of compare_with; nothing is trained."""
     compare_with: Sources = ()

@@ -25,7 +25,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:
         library = dataset_processor.read(job)
         paper = exam.set_paper(job, library)  # frozen before any study item is written
         material = study.write_by_rule(job, library, paper)
-        lessons = lora_trainer.plan(job, material.items)
+        lessons = lora_trainer.plan(job, material.items, len(paper))
         report.preview(library, paper, lessons.preview, study.to_write(job, library))
         if settings.dry_run or not job.confirmed():
             return 0
@@ -33,7 +33,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:
         judge = None if settings.fine_tune_only else abliteration.take_refusals(job)
         material = study.let_the_model_write(job, library, paper, material)
         report.show_yields(job)
-        lessons = lora_trainer.plan(job, material.items)
+        lessons = lora_trainer.plan(job, material.items, len(paper))
 
         with job.model.as_given():  # abliteration costs knowledge: the model is asked as it came
             memories = memory.recall(job, lessons.plan, material.items)
@@ -67,6 +67,10 @@ def _opened(settings: Settings, earlier: RunFolder | None) -> Iterator[Job]:
     """The job, with the run's folder taken for it. What needs no model is checked before the model is loaded."""
     inputs = dataset_processor.find_inputs(settings) if settings.wants_fine_tuning else []
     requests = study.read_requests(settings.study_prompts, Path(model_path(settings.model)))
+    for file in filter(None, (settings.exam_file, settings.known_file)):
+        exam.read_exam_file(file, [])
+    if settings.writer:
+        model_path(settings.writer)
     model = load_model(settings)
     documents = {one.file: one.sha256 for one in inputs}
     with open_run(run_path(settings), identity(settings, documents, model.origin()), settings.overwrite) as run:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from blasphemer import console
@@ -28,6 +31,21 @@ class Job:
     model: LanguageModel
     inputs: Sequence[Input]
     requests: Requests
+    started: float = field(default_factory=time.monotonic)
+    took: dict[str, float] = field(default_factory=dict)  # seconds, by the name of what was done in this sitting
+
+    @contextmanager
+    def timing(self, name: str) -> Iterator[None]:
+        """Note how long something takes that will be done again."""
+        begun = time.monotonic()
+        yield
+        self.took[name] = time.monotonic() - begun
+
+    def deadline(self, share: float = 1.0, reserve: float = 0.0) -> float:
+        """When this share of the time budget is spent, but for a reserve of seconds: in time.monotonic's seconds,
+        infinity without a budget."""
+        minutes = self.settings.time_budget
+        return math.inf if minutes is None else self.started + 60 * minutes * share - reserve
 
     @property
     def longest(self) -> int:

@@ -282,7 +282,8 @@ def identity(settings: Settings, documents: Mapping[str, str], model: Mapping[st
     may_change = HOW_NOT_WHAT if documents else HOW_NOT_WHAT | {"n_trials", "trial"}
     said = settings.model_dump(mode="json", exclude={*may_change, *PLANNED})
     said |= {name: settings.chosen(name) for name in PLANNED}
-    for name, file in (("exam_file", settings.exam_file), ("study_prompts", settings.study_prompts)):
+    for name in ("exam_file", "known_file", "study_prompts"):
+        file = getattr(settings, name)
         if file and file.is_file():
             said[f"{name}_sha256"] = sha256_of(file)
     return {"settings": said, "documents": dict(documents), "model": dict(model)}

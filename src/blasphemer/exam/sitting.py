@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from blasphemer.dataset_processor import Library
 from blasphemer.exam import grading
+from blasphemer.exam.paper import read_exam_file
 from blasphemer.job import Job
 from blasphemer.language import agree, normalise, overlap, spoken
 from blasphemer.records import ExamQuestion, Marks, Passage
@@ -20,14 +21,18 @@ MOST_COMPARED = 400  # questions that the other answers are taken from
 LONGEST_ANSWER = 48  # tokens, unless the expected ones are longer
 LONGEST_REMEMBERED = 256  # tokens of an answer to what was known before
 
+NOT_ASKED = Marks((), ())
+
 
 @dataclass(frozen=True)
 class Sitting:
-    """The marks of one model: on the documents, on what was known before, and for choosing among answers."""
+    """The marks of one model: on the documents, on what it said before, for choosing among answers, and on the user's
+    questions about what it knew."""
 
     documents: Marks
     retention: Marks
     chosen: Marks
+    known: Marks = NOT_ASKED
 
 
 def sit(
@@ -47,10 +52,15 @@ def sit(
         answers = model.answer(_asked(remembered), f"exam (what was known, {name})", LONGEST_REMEMBERED)
         return grading.grade_retention(remembered, answers)
 
+    def known() -> Marks:
+        asked = read_exam_file(job.settings.known_file, []) if job.settings.known_file else []
+        return grading.grade(asked, model.answer(_asked(asked), f"exam (known, {name})", LONGEST_ANSWER))
+
     return Sitting(
         _marks(job, name, documents),
         _marks(job, f"retention_{name}", retention),
         _marks(job, f"chosen_{name}", lambda: _choose(paper, model, f"choosing answers ({name})")),
+        _marks(job, f"known_{name}", known) if job.settings.known_file else NOT_ASKED,
     )
 
 
@@ -107,7 +117,11 @@ def _asked(questions: Sequence[ExamQuestion]) -> list[str]:
 
 
 def _marks(job: Job, name: str, sat: Callable[[], Marks]) -> Marks:
-    return job.run.records(f"marks/{name}.jsonl", Marks, lambda: [sat()])[0]
+    def timed() -> list[Marks]:
+        with job.timing(name):
+            return [sat()]
+
+    return job.run.records(f"marks/{name}.jsonl", Marks, timed)[0]
 
 
 def _choose(questions: Sequence[ExamQuestion], model: LanguageModel, label: str) -> Marks:

@@ -46,6 +46,7 @@ FREELY = Sampling(top_p=0.95)  # without its slips
 TOKENS_CACHED = 65_536  # keys and values held at once: 3 GB for a model of 135M parameters, 4 GB for one of 1.5B
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
+PROBED, PROBED_ROWS, PROBED_ANSWER = 256, 32, 8  # tokens of a row; rows and tokens of answers: a few seconds
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 
 
@@ -102,6 +103,22 @@ class LanguageModel:
         """In what products are computed in training: for small models the time goes elsewhere."""
         is_large = self.parameters > SMALL_MODEL or self.has_gpu
         return "bfloat16" if is_large and is_quick_in_bfloat16(self.device) else "float32"
+
+    @cached_property
+    def reading_speed(self) -> float:
+        """Tokens a second in a row that is read, in the precision of training: measured, with one row."""
+        row = torch.full((1, min(PROBED, self.context)), int(self.tokenizer.eos_token_id or 0), device=self.device)
+        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.training_precision == "bfloat16")
+        with torch.no_grad(), precision:
+            seconds = min(_seconds(lambda: self.weights(input_ids=row, logits_to_keep=1)) for _ in range(2))
+        return row.numel() / seconds
+
+    @cached_property
+    def writing_speed(self) -> float:
+        """Tokens a second in a batch of answers: measured."""
+        rows = [Row(row, PROBED_ANSWER) for row in self.prompt_rows(["?"] * PROBED_ROWS)]
+        seconds = _seconds(lambda: write_rows(self.weights, rows, set(), PROBED_ROWS, TOKENS_CACHED))
+        return PROBED_ROWS * PROBED_ANSWER / seconds
 
     def origin(self) -> dict[str, str]:
         """What tells this model from any other: the SHA-256 of its files, or its commit on the hub."""
@@ -324,6 +341,12 @@ class LanguageModel:
             advance(sum(not row.goes_on for row in made))
             write_rows(self.weights, made, stops, self.batch_size, TOKENS_CACHED, sampling, cut_loops, _told(advance))
         return made
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.monotonic()
+    work()
+    return max(time.monotonic() - started, 1e-9)
 
 
 def _told(advance: console.Advance) -> Callable[[int, int], None]:

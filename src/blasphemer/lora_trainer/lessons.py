@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from blasphemer.job import Job
 from blasphemer.language_model import encode, show_learnt
+from blasphemer.lora_trainer.forecast import describe_forecast, foresee
 from blasphemer.lora_trainer.plan import describe, plan_training
 from blasphemer.records import Example, Plan, Source, StudyItem
 
@@ -35,8 +36,11 @@ class Lessons:
     preview: Preview
 
 
-def plan(job: Job, study: Sequence[StudyItem]) -> Lessons:
-    """Lessons from these items, and how long to train on them. Raises TooLong for an item that is too long."""
+def plan(job: Job, study: Sequence[StudyItem], questions: int) -> Lessons:
+    """Lessons from these items, and how long to train on them; what that will take, with an exam of so many questions.
+
+    Raises TooLong for an item that is too long.
+    """
     items, held_out = split_validation(study, job.settings.validation_split, job.settings.seed)
     tokenizer = job.model.tokenizer
     examples, validation = encode(items, tokenizer, job.longest), encode(held_out, tokenizer, job.longest)
@@ -47,7 +51,9 @@ def plan(job: Job, study: Sequence[StudyItem]) -> Lessons:
         job.run.save_json("plan.json", asdict(planned))
     first = {item.kind: (item, example) for item, example in reversed(list(zip(items, examples, strict=True)))}
     shown = [first[kind] for kind in PREVIEWED if kind in first][:3]
-    preview = Preview([(item, show_learnt(example, tokenizer)) for item, example in shown], describe(planned))
+    forecast = foresee(job, planned, examples, questions)
+    said = f"{describe(planned)} {describe_forecast(forecast, job.settings)}"
+    preview = Preview([(item, show_learnt(example, tokenizer)) for item, example in shown], said)
     return Lessons(items, examples, validation, planned, preview)
 
 

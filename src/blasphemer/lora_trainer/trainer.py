@@ -38,6 +38,7 @@ from blasphemer.workspace import RunFolder
 COMPLETE = "complete"  # this file in a checkpoint says that all the others were written
 METRICS = "metrics.jsonl"
 LOGGING_STEPS = 10
+SECONDS_OF_WRITING_OUT = 60  # the adapter and the merged model, and the proof of both
 LOGGED = {"loss": "loss", "eval_loss": "validation_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
 
 
@@ -51,7 +52,9 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
     job.run.save_json("plan.json", asdict(plan))
     console.say(describe(plan))
     job.model.write_in()
-    return train_lora(job.model, mixed, lessons.validation, plan, job.settings, job.run)
+    again = sum(job.took.get(name, 0.0) for name in ("before", "retention_before", "chosen_before"))
+    until = job.deadline(reserve=again + SECONDS_OF_WRITING_OUT)
+    return train_lora(job.model, mixed, lessons.validation, plan, job.settings, job.run, until)
 
 
 def train_lora(
@@ -61,8 +64,10 @@ def train_lora(
     plan: Plan,
     settings: Settings,
     run: RunFolder,
+    until: float = math.inf,
 ) -> PeftModel:
-    """Train a LoRA as planned, going on from the newest complete checkpoint.
+    """Train a LoRA as planned, going on from the newest complete checkpoint; not longer than `until`, in
+    time.monotonic's seconds: the learning rate then falls with the time instead of the steps.
 
     Raises Interrupted (after a checkpoint) on Ctrl+C, and BlasphemerError when the loss is no longer a number.
     The base weights are not changed, but are wrapped: load them anew for other uses. Validation loss is the mean over
@@ -73,8 +78,9 @@ def train_lora(
     metrics = run.path / METRICS
     _forget_after(metrics, resumed)
     with console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
-        watcher = _Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio))
+        watcher = _Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio), until)
         adapted = _with_lora(model, settings)
+        optimizer = _optimizer(adapted, plan.learning_rate, settings.loraplus_lr_ratio)
         everything = [*examples, *validation]
         packs = can_pack(adapted, max((len(example.ids) for example in everything), default=0))
         trainer = (_PackedTrainer if packs else SFTTrainer)(
@@ -85,7 +91,7 @@ def train_lora(
             eval_dataset=_dataset(validation) if validation else None,
             processing_class=model.tokenizer,
             callbacks=[watcher],
-            optimizers=(_optimizer(adapted, plan.learning_rate, settings.loraplus_lr_ratio), None),
+            optimizers=(optimizer, _schedule(optimizer, plan, settings, until)),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
@@ -126,6 +132,26 @@ def _optimizer(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Opt
     return optimizer
 
 
+def _schedule(
+    optimizer: torch.optim.Optimizer, plan: Plan, settings: Settings, until: float
+) -> torch.optim.lr_scheduler.LambdaLR | None:
+    """A rate that rises and falls as the trainer's own, but is zero when the time is up; None where there is no hurry:
+    the trainer's own depends on nothing but the step."""
+    if math.isinf(until):
+        return None
+    warmup, begun = _warmup(plan, settings), time.monotonic()
+
+    def rate(step: int) -> float:
+        done = (time.monotonic() - begun) / max(until - begun, 1e-9)
+        return min((step + 1) / max(warmup, 1), 1.0) * max(1 - max(step / plan.steps, done), 0.0)
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+
+
+def _warmup(plan: Plan, settings: Settings) -> int:
+    return max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0
+
+
 class _PackedTrainer(SFTTrainer):  # type: ignore[misc]
     """TRL's trainer for rows of a Packer: the loss of what is learnt, of which alone the scores are computed."""
 
@@ -157,7 +183,7 @@ def _arguments(
         per_device_eval_batch_size=settings.per_device_eval_batch_size,
         gradient_accumulation_steps=plan.accumulation,
         lr_scheduler_type="linear",
-        warmup_steps=max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0,
+        warmup_steps=_warmup(plan, settings),
         max_grad_norm=1.0,
         max_length=None,  # nothing is cut: encode() has seen to the length
         # where rows are padded, items of like length share a micro-batch
@@ -200,8 +226,10 @@ def labels_of(example: Example) -> list[int]:
 class _Watcher(TrainerCallback):  # type: ignore[misc]
     """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
 
-    def __init__(self, metrics: Path, advance: console.Advance, stop: threading.Event, rate_scale: float) -> None:
-        self.metrics, self.advance, self.stop = metrics, advance, stop
+    def __init__(
+        self, metrics: Path, advance: console.Advance, stop: threading.Event, rate_scale: float, until: float
+    ) -> None:
+        self.metrics, self.advance, self.stop, self.until = metrics, advance, stop, until
         self.rate_scale = rate_scale  # the trainer logs the rate of its first group, A; ours lies between A's and B's
         self.before: dict[str, Any] = next(reversed(_lines(metrics)), {})
         self.started = time.monotonic()
@@ -216,6 +244,9 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
         self._show(state.global_step)
         if self.stop.is_set():
             control.should_save = control.should_training_stop = True
+        elif time.monotonic() > self.until and state.global_step < state.max_steps:
+            control.should_training_stop = True
+            console.note(f"The time is up after {state.global_step} of {state.max_steps} steps.")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         if not {"loss", "eval_loss"} & set(logs):

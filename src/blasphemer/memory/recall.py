@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from blasphemer.language_model import Answered, LanguageModel
 
 MOST_PROMPTS = 32_768
+TIMES, FEWEST_PROMPTS = 5, 200  # that a prompt is rehearsed in a training, before there are more of them
 ROOM = 96  # tokens of an answer that is rehearsed: more of it rehearses less in the same time
 
 
@@ -73,7 +74,9 @@ def _recalled(model: LanguageModel, plan: Plan, asked_for: Set[str], settings: S
         return []
     unwanted = () if settings.fine_tune_only else settings.refusal_markers
     if model.parameters > SMALL_MODEL:
-        prompts = random.Random(seed).sample(everyday_requests(), min(number, len(everyday_requests())))
+        found = everyday_requests()
+        number = min(number, len(found), max(plan.replay_items // TIMES, FEWEST_PROMPTS))
+        prompts = random.Random(seed).sample(found, number)
         return retention.answered_items(_answered(prompts, model, unwanted, ROOM))
     freely = math.ceil(number * retention.FREELY)
     short = model.sample_prompts(freely, retention.SHORT, seed)

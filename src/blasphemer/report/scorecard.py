@@ -76,7 +76,10 @@ class Results:
 
     @property
     def has_forgotten(self) -> bool:
-        return self.after is not None and is_significant_loss(self.before.retention, self.after.retention)
+        if self.after is None:
+            return False
+        knows_less = bool(self.before.known.right) and is_significant_gain(self.after.known, self.before.known)
+        return knows_less or is_significant_loss(self.before.retention, self.after.retention)
 
     @property
     def has_relapsed(self) -> bool:
@@ -118,6 +121,7 @@ def scorecard(
             "wordings": dict(Counter(question.wording for question in results.questions)),
         },
         "retention": {"before": _rate(before.retention), "after": _rate(after.retention if after else None)},
+        "known": {"before": _rate(before.known), "after": _rate(after.known if after else None)},
         **scorecard_of_conduct(results.conduct),
         "coverage": dict(coverage),
         "training": dict(training),

@@ -27,8 +27,14 @@ def show(results: Results) -> None:
         (f"Your documents, closed book{how}", before.documents, after.documents if after else None),
         *((f"  {kind}", *marks) for kind, marks in results.of_kinds().items()),
         ("What it knew before", before.retention, after.retention if after else None),
+        *(
+            [("Your questions on what it knew", before.known, after.known if after else None)]
+            * bool(before.known.right)
+        ),
         (f"Chosen from {CHOICES} answers", before.chosen, after.chosen if after else None),
     ]
+    if before.known.right:
+        rows.append(("Your questions on what it knew", before.known, after.known if after else None))
     cells = [(name, _cell(rate(then)), _cell(rate(now)) if now else "not asked") for name, then, now in rows]
     if results.control:
         cells.append(("Answers of other questions", "", _cell(rate(results.control))))

@@ -24,6 +24,7 @@ from blasphemer.study.writer import (
     write_self_study,
 )
 
+SHARE_OF_WRITING = 0.4  # of the time budget
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
 
 
@@ -114,7 +115,15 @@ def _own(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[Stud
         return []
     with author(job) as found:
         recorded = replace(found, writer=Recorded(found.writer, job.run.journal("drafts.journal")))
-        items, yields = write_self_study(readings, recorded, _quota(job), job.model.count, usable, job.settings.seed)
+        items, yields = write_self_study(
+            readings,
+            recorded,
+            _quota(job),
+            job.model.count,
+            usable,
+            job.settings.seed,
+            until=job.deadline(SHARE_OF_WRITING),
+        )
     job.run.save_records("yields.jsonl", yields)
     return items
 

@@ -9,6 +9,7 @@ kind that yields next to nothing new is given up.
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -191,10 +192,11 @@ def write_self_study(
     count: Callable[[str], int],
     usable: Usable,
     seed: int,
+    until: float = math.inf,
 ) -> tuple[list[StudyItem], list[Yield]]:
     """Study items in the author's words, up to `quota` questions for each fact; and what became of each kind.
 
-    `usable` leaves out what may not be learnt.
+    `usable` leaves out what may not be learnt. No round is begun after `until`, in time.monotonic's seconds.
     """
     desk = _Desk(author, quota, count, usable)
     texts = {kind: _pairs(readings) if kind == OF_TWO else list(readings) for kind in author.requests.kinds}
@@ -203,6 +205,9 @@ def write_self_study(
     if first and not kinds:
         console.warn(f"Of {len(first)} requests none was answered with anything that can be used. {ADVICE}")
     for rounds in _sittings(2 * quota):
+        if time.monotonic() > until:
+            console.note("The time for writing is up: training goes on with what was written.")
+            break
         requests = [
             Request(kind, turn, reading)
             for kind in kinds
