@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -79,6 +80,16 @@ def test_what_is_done_at_once_says_nothing(capsys: pytest.CaptureFixture[str]) -
         for _ in range(1000):
             advance()
     assert capsys.readouterr() == ("", "")
+
+
+def test_work_that_brings_nothing_to_an_end_is_not_silent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LOOKS", 0.01)
+    with console.progress("reading a long page", 1):
+        time.sleep(0.3)
+    assert capsys.readouterr().err.count("reading a long page: 0/1") >= 2
 
 
 def test_progress_on_a_terminal_prints_hard_text_too() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 ESCAPE_SECONDS = 0.05  # after which an escape character is a key of its own, and not the beginning of an arrow key's
-SECONDS_BETWEEN_LINES = 10  # of progress, where there is no terminal to draw a bar on
+SECONDS_BETWEEN_LINES = 8  # of progress, where there is no terminal to draw a bar on
+SECONDS_BETWEEN_LOOKS = 1.5  # whether it is time for a line, while nothing comes to an end
 
 Advance = Callable[..., None]
 
@@ -251,16 +253,34 @@ def _bar(label: str, total: int) -> Iterator[Advance]:
 
 @contextmanager
 def _lines(label: str, total: int) -> Iterator[Advance]:
+    """A line every few seconds, also while nothing comes to an end."""
     started = said = time.monotonic()
-    reached = 0
+    reached, last = 0, ""
+    over = threading.Event()
+    one_at_a_time = threading.Lock()
+
+    def tell() -> None:
+        nonlocal said
+        with one_at_a_time:
+            now = time.monotonic()
+            if now - said >= SECONDS_BETWEEN_LINES and not over.is_set():
+                said = now
+                left = f", {(now - started) / reached * (total - reached):.0f} s left" if reached else ""
+                _console(stderr=True).print(f"{label}: {reached}/{total}{left}  {last}".rstrip())
 
     def advance(done: int = 1, note: str = "") -> None:
-        nonlocal reached, said
-        reached += done
-        now = time.monotonic()
-        if now - said >= SECONDS_BETWEEN_LINES:
-            said = now
-            left = f", {(now - started) / reached * (total - reached):.0f} s left" if reached else ""
-            _console(stderr=True).print(f"{label}: {reached}/{total}{left}  {note}".rstrip())
+        nonlocal reached, last
+        reached, last = reached + done, note
+        tell()
 
-    yield advance
+    def keep_telling() -> None:
+        while not over.wait(SECONDS_BETWEEN_LOOKS):
+            tell()
+
+    teller = threading.Thread(target=keep_telling, daemon=True)
+    teller.start()
+    try:
+        yield advance
+    finally:
+        over.set()
+        teller.join()

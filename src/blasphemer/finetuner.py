@@ -25,7 +25,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:
         library = dataset_processor.read(job)
         paper = exam.set_paper(job, library)  # frozen before any study item is written
         material = study.write_by_rule(job, library, paper)
-        lessons = lora_trainer.plan(job, material.items, len(paper))
+        lessons = lora_trainer.plan(job, material.items, paper)
         report.preview(library, paper, lessons.preview, study.to_write(job, library))
         if settings.dry_run or not job.confirmed():
             return 0
@@ -33,7 +33,7 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:
         judge = None if settings.fine_tune_only else abliteration.take_refusals(job)
         material = study.let_the_model_write(job, library, paper, material)
         report.show_yields(job)
-        lessons = lora_trainer.plan(job, material.items, len(paper))
+        lessons = lora_trainer.plan(job, material.items, paper)
 
         with job.model.as_given():  # abliteration costs knowledge: the model is asked as it came
             memories = memory.recall(job, lessons.plan, material.items)

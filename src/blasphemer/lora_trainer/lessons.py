@@ -11,7 +11,7 @@ from blasphemer.job import Job
 from blasphemer.language_model import encode, show_learnt
 from blasphemer.lora_trainer.forecast import describe_forecast, foresee
 from blasphemer.lora_trainer.plan import describe, plan_training
-from blasphemer.records import Example, Plan, Source, StudyItem
+from blasphemer.records import Example, ExamQuestion, Plan, Source, StudyItem
 
 # Kinds of study items to show, the first three there are
 PREVIEWED = ("instruction", "value", "entry", "gap", "answer", "told", "beginning", "passage")
@@ -36,8 +36,8 @@ class Lessons:
     preview: Preview
 
 
-def plan(job: Job, study: Sequence[StudyItem], questions: int) -> Lessons:
-    """Lessons from these items, and how long to train on them; what that will take, with an exam of so many questions.
+def plan(job: Job, study: Sequence[StudyItem], paper: Sequence[ExamQuestion]) -> Lessons:
+    """Lessons from these items, how long to train on them, and what that and the exams will take.
 
     Raises TooLong for an item that is too long.
     """
@@ -51,7 +51,7 @@ def plan(job: Job, study: Sequence[StudyItem], questions: int) -> Lessons:
         job.run.save_json("plan.json", asdict(planned))
     first = {item.kind: (item, example) for item, example in reversed(list(zip(items, examples, strict=True)))}
     shown = [first[kind] for kind in PREVIEWED if kind in first][:3]
-    forecast = foresee(job, planned, examples, questions)
+    forecast = foresee(job, planned, examples, len(paper))
     said = f"{describe(planned)} {describe_forecast(forecast, job.settings)}"
     preview = Preview([(item, show_learnt(example, tokenizer)) for item, example in shown], said)
     return Lessons(items, examples, validation, planned, preview)
