@@ -49,6 +49,7 @@ FEW_READ, UNREAD = 8, 0.2  # drafts, of which a server that reads at all confirm
 PATIENCE = 8  # requests about a fact without anything new after which it is left alone
 USEFUL = 0.25  # new items per request: a kind that yields less is given up
 ROOM, USUAL = 4, 1.5  # times the length of what is read, that what is written about it may have, and mostly has
+LEAST_OF_A_REPLY = 24  # tokens that a reader may answer with, however short the answer is that is to be confirmed
 LEAST_ROOM = 512  # tokens that an answer may have in any case
 
 Usable = Callable[[Sequence[StudyItem]], Sequence[StudyItem]]
@@ -262,6 +263,15 @@ def _pairs(readings: Sequence[Reading]) -> list[Reading]:
     return found
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A draft, the statement that bears it out, and the text that its writer read."""
+
+    draft: Draft
+    statement: Statement
+    reading: Reading
+
+
 class _Desk:
     """What has been written so far, and how many questions each fact has."""
 
@@ -333,7 +343,7 @@ class _Desk:
 
     def _questions(
         self, answered: Sequence[tuple[Request, str]], dropped: Mapping[str, Counter[str]]
-    ) -> Iterator[tuple[StudyItem, Draft, Reading]]:
+    ) -> Iterator[tuple[StudyItem, Claim]]:
         """The questions that the texts bear out, each once, and no more than wanted of a statement."""
         planned: Counter[Source] = Counter()
         for request, reply in answered:
@@ -352,53 +362,25 @@ class _Desk:
                     reasons["its fact has enough"] += 1
                 elif self._is_new(f"{draft.question} {draft.answer}"):
                     planned[source] += 1
-                    yield _question(request.kind, draft, statement), draft, reading
+                    yield _question(request.kind, draft, statement), Claim(draft, statement, reading)
                 else:
                     reasons["was there already"] += 1
 
     def _asked_again(
-        self,
-        written: Sequence[tuple[StudyItem, Draft, Reading]],
-        dropped: Mapping[str, Counter[str]],
-        label: str,
+        self, written: Sequence[tuple[StudyItem, Claim]], dropped: Mapping[str, Counter[str]], label: str
     ) -> list[StudyItem]:
-        """Those questions that are answered in the same way with the text shown.
-
-        A weak reader overlooks in a long text what it finds in a short one: when it answers with what is not in the
-        text at all, the sentence that bears the question out must do. A server that does not read at all is not asked
-        again: what it wrote is held against the text only.
-        """
+        """Those questions that are answered in the same way with the text shown. A server that does not read at all is
+        not asked again: what it wrote is held against the text only."""
         if not self.has_reader:
-            return [item for item, _, _ in written]
-        replies = self._read_for([(draft, reading.full or reading.text) for _, draft, reading in written], label)
-        confirmed, overlooked = [], []
-        for (item, draft, reading), reply in zip(written, replies, strict=True):
-            if confirms(reply, draft, reading):
-                confirmed.append(item)
-            elif normalise(reply) not in normalise(reading.full or reading.text):
-                borne_out = [one for one in reading.statements if one.source in item.sources]
-                overlooked.append((item, draft, about(reading, borne_out)))
-        replies = self._read_for([(draft, reading.text) for _, draft, reading in overlooked], label)
-        for (item, draft, reading), reply in zip(overlooked, replies, strict=True):
-            if confirms(reply, draft, reading):
-                confirmed.append(item)
-        if self.author.is_server and len(written) >= FEW_READ and len(confirmed) < UNREAD * len(written):
+            return [item for item, _ in written]
+        sound = set(verified([claim for _, claim in written], self.author, label))
+        if self.author.is_server and len(written) >= FEW_READ and len(sound) < UNREAD * len(written):
             self.has_reader = False
             console.warn("The server does not answer questions about a text: what it writes is held against it only.")
-            return [item for item, _, _ in written]
-        sound = set(map(id, confirmed))
-        for item, _, _ in written:
-            dropped[item.kind]["is answered otherwise with the text at hand"] += id(item) not in sound
-        return confirmed
-
-    def _read_for(self, questions: Sequence[tuple[Draft, str]], label: str) -> list[str]:
-        """The likeliest answers to questions, each with a text to read."""
-        return self.author.writer.write(
-            [self.author.requests.with_text(text, draft.question) for draft, text in questions],
-            f"checking it against the text ({label})",
-            max((self.count(draft.answer) for draft, _ in questions), default=0) + 16,
-            None,
-        )
+            return [item for item, _ in written]
+        for place, (item, _) in enumerate(written):
+            dropped[item.kind]["is answered otherwise with the text at hand"] += place not in sound
+        return [item for place, (item, _) in enumerate(written) if place in sound]
 
     def _prose(
         self, answered: Sequence[tuple[Request, str]], dropped: Mapping[str, Counter[str]]
@@ -417,6 +399,39 @@ class _Desk:
     def _is_new(self, text: str) -> bool:
         key = " ".join(sorted(normalise(text).split()))
         return key not in self.said and not self.said.add(key)  # type: ignore[func-returns-value]
+
+
+def verified(claims: Sequence[Claim], author: Author, label: str) -> list[int]:
+    """The places of those drafts that are answered in the same way with the text shown.
+
+    A weak reader overlooks in a long text what it finds in a short one: when it answers with what is not in the text at
+    all, the statement that bears the draft out must do.
+    """
+    sound: list[int] = []
+    overlooked: list[tuple[int, Claim]] = []
+    shown = [claim.reading.full or claim.reading.text for claim in claims]
+    for place, reply in enumerate(_read_for([claim.draft for claim in claims], shown, author, label)):
+        claim = claims[place]
+        if confirms(reply, claim.draft, claim.reading):
+            sound.append(place)
+        elif normalise(reply) not in normalise(shown[place]):
+            overlooked.append((place, claim))
+    shorter = [about(claim.reading, [claim.statement]).text for _, claim in overlooked]
+    replies = _read_for([claim.draft for _, claim in overlooked], shorter, author, label)
+    for (place, claim), reply in zip(overlooked, replies, strict=True):
+        if confirms(reply, claim.draft, claim.reading):
+            sound.append(place)
+    return sorted(sound)
+
+
+def _read_for(drafts: Sequence[Draft], texts: Sequence[str], author: Author, label: str) -> list[str]:
+    """The likeliest answers to the questions of drafts, each with a text to read."""
+    return author.writer.write(
+        [author.requests.with_text(text, draft.question) for draft, text in zip(drafts, texts, strict=True)],
+        f"checking it against the text ({label})",
+        2 * max((len(draft.answer.split()) for draft in drafts), default=0) + LEAST_OF_A_REPLY,
+        None,
+    )
 
 
 def _question(kind: str, draft: Draft, statement: Statement) -> StudyItem:

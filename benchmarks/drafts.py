@@ -1,0 +1,99 @@
+"""How many false drafts go, and how many true ones: `python -m benchmarks.drafts FOLDER ... [--reader MODEL]`.
+
+FOLDER is a set of test-knowledge/natural: `exam.jsonl` has a person's questions with right answers, and
+`false_drafts.jsonl` questions with the answers of a careless reader, whose words mostly stand in the document. Both are
+put through the checks of self-study: by the text alone, and with --reader (a folder or .gguf file) also by asking that
+model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blasphemer import dataset_processor
+from blasphemer.command_line import load_settings
+from blasphemer.dataset_processor import Library
+from blasphemer.job import Job
+from blasphemer.language_model import LanguageModel, load_model, load_writer
+from blasphemer.quiet import quiet_libraries
+from blasphemer.study.author import Author
+from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, with_right_name
+from blasphemer.study.requests import default_requests
+from blasphemer.study.writer import Claim, find_readings, verified
+from blasphemer.workspace import RunFolder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Drafts of one kind: how many there were, how many are left, and why the others went."""
+
+    drafts: int
+    by_text: int
+    by_reader: int | None
+    reasons: Counter[str]
+
+
+def read_library(documents: Path, model: LanguageModel) -> Library:
+    settings = load_settings(["demo", "--fine-tune-only", "--fine-tune-dataset", str(documents)])
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = dataset_processor.find_inputs(settings)
+        return dataset_processor.read(Job(settings, RunFolder(Path(folder)), model, inputs, default_requests()))
+
+
+def rows_of(file: Path) -> Iterator[tuple[str, Draft]]:
+    """The drafts of a file, each with the document that it is about."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        yield row["file"], Draft(row["question"], row["answer"])
+
+
+def judged(rows: Sequence[tuple[str, Draft]], readings: Sequence[Reading], reader: Author | None) -> Outcome:
+    """What the checks leave of the drafts. Each is held against every text of its document, as its writer might have
+    read any of them, and asked again with the one that bears it out."""
+    reasons: Counter[str] = Counter()
+    claims: list[Claim] = []
+    for file, drafted in rows:
+        refused = ""
+        for reading in (one for one in readings if one.statements[0].file == file):
+            draft = with_right_name(drafted, reading)
+            try:
+                claims.append(Claim(draft, asked_statement(draft, reading), reading))
+                break
+            except Groundless as error:
+                refused = str(error)
+        else:
+            reasons[refused] += 1
+    left = None if reader is None else len(verified(claims, reader, "asking again"))
+    return Outcome(len(rows), len(claims), left, reasons)
+
+
+@quiet_libraries()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="+")
+    parser.add_argument("--reader")
+    chosen = parser.parse_args()
+    counting = load_model(load_settings(["demo"]))
+    reader = load_writer(chosen.reader, load_settings([chosen.reader])) if chosen.reader else None
+    author = Author(reader, default_requests()) if reader else None
+    for folder in chosen.folder:
+        library = read_library(folder / "docs", counting)
+        readings = find_readings(library.statements, library.passages, counting.count)
+        for name in ("exam", "false_drafts"):
+            found = judged(list(rows_of(folder / f"{name}.jsonl")), readings, author)
+            asked = "" if found.by_reader is None else f", {found.by_reader} after asking again"
+            sys.stdout.write(f"{folder.name} {name}: {found.drafts}, {found.by_text} by the text{asked}\n")
+            for reason, number in found.reasons.most_common():
+                sys.stdout.write(f"    {number} {reason}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
