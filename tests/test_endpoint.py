@@ -165,4 +165,4 @@ def test_a_refusal_is_said_at_once(answer: Answer, message: str) -> None:
 
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9/v1/models: no answer"):
-        Endpoint(load_settings(["demo", "--study-endpoint", "http://127.0.0.1:9/v1"]))
+        Endpoint(load_settings(["demo", "--study-endpoint", "http://127.0.0.1:9/v1"])).write(["?"], "", 9, None)

@@ -15,11 +15,10 @@ from blasphemer.language import normalise
 from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.language_model.weights import model_path
 from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyItem, Yield
-from blasphemer.study.author import Author, Writer
+from blasphemer.study.author import Author, Recorded, Writer
 from blasphemer.study.requests import Requests, default_requests, read_requests
 from blasphemer.study.writer import (
     PATIENCE,
-    Recorded,
     about,
     estimated_tokens,
     find_readings,

@@ -31,7 +31,9 @@ def fine_tune(settings: Settings, earlier: RunFolder | None = None) -> int:
             return 0
 
         judge = None if settings.fine_tune_only else abliteration.take_refusals(job)
-        material = study.let_the_model_write(job, library, paper, material)
+        with study.author(job) as author:
+            paper = study.let_it_ask(job, library, paper, author)
+            material = study.let_it_write(job, library, paper, material, author)
         report.show_yields(job)
         lessons = lora_trainer.plan(job, material.items, paper)
 

@@ -35,7 +35,8 @@ HOW_NOT_WHAT = {
 PARTIAL = ".partial"
 LOCK = ".lock"
 CONTENTS = (
-    "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "statements.jsonl", "exam.jsonl", "study.jsonl",
+    "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "statements.jsonl", "exam.jsonl", "exam_written.jsonl",
+    "study.jsonl",
     "plan.json", "prompts.json", "prefix.json", "abliteration.journal", "abliteration", "drafts.journal",
     "self_study.jsonl", "yields.jsonl", "replay.jsonl", "unrefused.jsonl", "marks", "checkpoints", "metrics.jsonl",
     "adapter", "merged", "scorecard.json",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ from blasphemer.config import Settings
 from blasphemer.job import Job
 from blasphemer.study.endpoint import Endpoint
 from blasphemer.study.requests import Requests, read_requests
+from blasphemer.workspace import Journal
 
 if TYPE_CHECKING:
     from blasphemer.language_model import LanguageModel
@@ -32,6 +33,29 @@ class Writer(Protocol):
 
     def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
         """The answers, in order, of at most `longest` tokens; likeliest first without a seed, else sampled."""
+
+
+@dataclass
+class Recorded:
+    """A writer whose answers are kept on disk as they come, so that none is asked for twice."""
+
+    writer: Writer
+    journal: Journal
+
+    @property
+    def at_once(self) -> int:
+        return self.writer.at_once
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        answers: list[str] = []
+        with console.progress(label, len(prompts)) as advance:
+            for start in range(0, len(prompts), self.at_once):
+                batch, drawn = prompts[start : start + self.at_once], None if seed is None else seed * 1000 + start
+                answers += self.journal.recall(
+                    [*batch, longest, drawn], partial(self.writer.write, batch, "", longest, drawn)
+                )
+                advance(len(batch))
+        return answers
 
 
 @dataclass
@@ -71,7 +95,13 @@ class SecondModel:
 
 @contextmanager
 def author(job: Job) -> Iterator[Author]:
-    """Who writes, as the settings say."""
+    """Who writes, as the settings say; all answers are kept in the run's folder."""
+    with _chosen(job) as found:
+        yield replace(found, writer=Recorded(found.writer, job.run.journal("drafts.journal")))
+
+
+@contextmanager
+def _chosen(job: Job) -> Iterator[Author]:
     settings = job.settings
     if settings.study_endpoint:
         with Endpoint(settings) as server:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -30,7 +31,7 @@ class Endpoint:
         )
         self.workers = settings.study_endpoint_requests
         self.at_once = 4 * self.workers
-        self.model = settings.study_endpoint_model or self._first_model()
+        self.named = settings.study_endpoint_model
 
     def __enter__(self) -> Endpoint:
         return self
@@ -44,11 +45,12 @@ class Endpoint:
         What fails in passing (no connection, too many requests, an overloaded server) is tried again, after as long as
         the server asks for; raises EndpointError when that does not help or the server refuses.
         """
+        model = self.model
         sampling = {"temperature": 0.0} if seed is None else {"temperature": 1.0, "top_p": 0.95}
 
         def asked(place: int, prompt: str) -> str:
             drawn = {} if seed is None else {"seed": seed + place}
-            body = {"model": self.model, "max_tokens": longest, "messages": [{"role": "user", "content": prompt}]}
+            body = {"model": model, "max_tokens": longest, "messages": [{"role": "user", "content": prompt}]}
             answer = self._json("POST", "/chat/completions", {**body, **sampling, **drawn})
             try:
                 return str(answer["choices"][0]["message"]["content"] or "")
@@ -65,6 +67,11 @@ class Endpoint:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
             return answers
+
+    @cached_property
+    def model(self) -> str:
+        """The model that was named, or the first that the server lists."""
+        return self.named or self._first_model()
 
     def _first_model(self) -> str:
         found = self._json("GET", "/models")

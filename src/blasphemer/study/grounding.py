@@ -340,6 +340,11 @@ def _states(statement: Statement, answer: str) -> bool:
     return len(words) > 2 and is_about_it and inside >= BORNE_OUT * len(words)
 
 
+def states(statement: Statement, answer: str) -> bool:
+    """Does an answer stand in a statement, word for word?"""
+    return contains(folded(statement.text), folded(answer))
+
+
 @lru_cache(1 << 14)
 def _stem(word: str) -> str:
     """What the forms of a word have in common, roughly: "keeping" and "keeps" are "keep"."""

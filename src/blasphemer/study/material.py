@@ -12,11 +12,10 @@ from blasphemer.errors import SourceError
 from blasphemer.exam import without_leaks
 from blasphemer.job import Job
 from blasphemer.records import ExamQuestion, Source, StudyItem, without_system
-from blasphemer.study.author import author
+from blasphemer.study.author import Author
 from blasphemer.study.grounding import Reading
 from blasphemer.study.rules import about_others, asked_about, write_study
 from blasphemer.study.writer import (
-    Recorded,
     Usable,
     estimated_tokens,
     find_readings,
@@ -50,10 +49,13 @@ def write_by_rule(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> 
     return Material(items, len(leaks))
 
 
-def let_the_model_write(job: Job, library: Library, paper: Sequence[ExamQuestion], material: Material) -> Material:
-    """The material with what the model writes about the documents, and of the rules' only what it left out."""
-    own = job.run.records("self_study.jsonl", StudyItem, lambda: _own(job, library, paper))
-    return Material([*own, *about_others(material.items, asked_about(own, _quota(job)))], material.leaks)
+def let_it_write(
+    job: Job, library: Library, paper: Sequence[ExamQuestion], material: Material, author: Author
+) -> Material:
+    """The material with what the author writes about the documents, and of the rules' only what it left out."""
+    own = job.run.records("self_study.jsonl", StudyItem, lambda: _own(job, library, paper, author))
+    rules, leaks = without_leaks(material.items, paper, library.passages)
+    return Material([*own, *about_others(rules, asked_about(own, _quota(job)))], material.leaks + len(leaks))
 
 
 def to_write(job: Job, library: Library) -> tuple[int, int]:
@@ -107,23 +109,21 @@ def _readings(job: Job, library: Library) -> list[Reading]:
     return find_readings(library.statements, library.passages, job.model.count)
 
 
-def _own(job: Job, library: Library, paper: Sequence[ExamQuestion]) -> list[StudyItem]:
-    """What the model, or the server that stands in for it, writes; its yields are saved beside it."""
+def _own(job: Job, library: Library, paper: Sequence[ExamQuestion], author: Author) -> list[StudyItem]:
+    """What the author writes; its yields are saved beside it."""
     readings = _readings(job, library)
     usable: Usable = partial(_allowed, job=job, library=library, paper=paper)
     if not readings:
         return []
-    with author(job) as found:
-        recorded = replace(found, writer=Recorded(found.writer, job.run.journal("drafts.journal")))
-        items, yields = write_self_study(
-            readings,
-            recorded,
-            _quota(job),
-            job.model.count,
-            usable,
-            job.settings.seed,
-            until=job.deadline(SHARE_OF_WRITING),
-        )
+    items, yields = write_self_study(
+        readings,
+        author,
+        _quota(job),
+        job.model.count,
+        usable,
+        job.settings.seed,
+        until=job.deadline(SHARE_OF_WRITING),
+    )
     job.run.save_records("yields.jsonl", yields)
     return items
 

@@ -13,14 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import groupby
 
 from blasphemer import console
 from blasphemer.language import normalise
 from blasphemer.languages import language
 from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange, one_line
-from blasphemer.study.author import ADVICE, Author, Writer
+from blasphemer.study.author import ADVICE, Author
 from blasphemer.study.grounding import (
     Draft,
     Groundless,
@@ -33,7 +32,6 @@ from blasphemer.study.grounding import (
     with_right_name,
 )
 from blasphemer.study.requests import OF_TWO, PAIRS, Requests
-from blasphemer.workspace import Journal
 
 MOST_TELLING = 2  # words of a statement that a sentence must have to repeat it
 OPENING = 300  # characters of a document, shown with each of its parts
@@ -53,29 +51,6 @@ LEAST_OF_A_REPLY = 24  # tokens that a reader may answer with, however short the
 LEAST_ROOM = 512  # tokens that an answer may have in any case
 
 Usable = Callable[[Sequence[StudyItem]], Sequence[StudyItem]]
-
-
-@dataclass
-class Recorded:
-    """A writer whose answers are kept on disk as they come, so that none is asked for twice."""
-
-    writer: Writer
-    journal: Journal
-
-    @property
-    def at_once(self) -> int:
-        return self.writer.at_once
-
-    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
-        answers: list[str] = []
-        with console.progress(label, len(prompts)) as advance:
-            for start in range(0, len(prompts), self.at_once):
-                batch, drawn = prompts[start : start + self.at_once], None if seed is None else seed * 1000 + start
-                answers += self.journal.recall(
-                    [*batch, longest, drawn], partial(self.writer.write, batch, "", longest, drawn)
-                )
-                advance(len(batch))
-        return answers
 
 
 def find_readings(
@@ -100,10 +75,10 @@ def find_readings(
     ]
 
 
-def about(reading: Reading, wanted: Sequence[Statement]) -> Reading:
+def about(reading: Reading, wanted: Sequence[Statement], alone: bool = False) -> Reading:
     """The same, cut down to these statements, after the first that is read: it mostly names what the others are about.
 
-    This is only ever read by the writer: what it makes of it is held against the whole reading.
+    This is only ever read by the writer: what it makes of it is held against the whole reading, unless it is `alone`.
     """
     opening = [one for one in reading.statements[:1] if one not in wanted and not one.cells]
     several = (*opening, *wanted)
@@ -114,7 +89,7 @@ def about(reading: Reading, wanted: Sequence[Statement]) -> Reading:
         text=text,
         statements=several,
         telling=tuple(telling[one] for one in several),
-        full=reading.full or reading.text,
+        full="" if alone else reading.full or reading.text,
     )
 
 

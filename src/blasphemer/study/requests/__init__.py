@@ -16,11 +16,12 @@ from blasphemer.errors import SettingsError
 
 PAIRS = ("questions", "reversed", "relations", "links")  # are answered with questions and answers
 PROSE = ("rewrite", "explain", "outline", "implications")  # are answered with sentences
+EXAM = "exam"  # is answered with questions for the exam
 ANSWER = "answer"  # asks a question with the passage shown
 OF_TWO = "links"  # is asked of two passages at once
 FILE = "study_prompts.toml"
 PARTED = "\n===\n"  # between two wordings of a request
-SLOTS = dict.fromkeys((*PAIRS, *PROSE), ("{passage}",)) | {ANSWER: ("{passage}", "{question}")}
+SLOTS = dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",)) | {ANSWER: ("{passage}", "{question}")}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Requests:
     @property
     def kinds(self) -> list[str]:
         """The kinds of study items that can be asked for."""
-        return [kind for kind in self.wordings if kind != ANSWER]
+        return [kind for kind in self.wordings if kind not in (ANSWER, EXAM)]
 
     def about(self, kind: str, turn: int, text: str, card: str = "") -> str:
         """The request for a kind, in its wordings by turns; `card` says what the text is a part of."""

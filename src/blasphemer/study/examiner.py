@@ -1,0 +1,92 @@
+"""Questions for the exam in a person's words, written by whoever writes, before it writes anything to study.
+
+A question is asked only if it can be understood without the text and its answer stands in one statement, and if a
+reader gives that answer with the whole text shown and with the statement alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from blasphemer.dataset_processor import Library
+from blasphemer.exam import fingerprint
+from blasphemer.job import Job
+from blasphemer.language import normalise
+from blasphemer.languages import language
+from blasphemer.records import ExamQuestion, one_line
+from blasphemer.study.author import Author
+from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs, states
+from blasphemer.study.requests import EXAM
+from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, about, find_readings, verified
+from blasphemer.workspace import freeze
+
+MOST_WORDS = 6  # of an answer
+SHARE = 0.5  # of exam_questions that may be written so
+
+
+def let_it_ask(job: Job, library: Library, paper: Sequence[ExamQuestion], author: Author) -> list[ExamQuestion]:
+    """The paper with questions in a person's words; frozen. The user's own exam stays as it is."""
+    if job.settings.exam_file or not job.settings.self_study or EXAM not in author.requests.wordings:
+        return list(paper)
+    written = job.run.records("exam_written.jsonl", ExamQuestion, lambda: _written(job, library, author))
+    freeze(job.run, "exam_written", fingerprint(written))
+    return [*paper, *written]
+
+
+def _written(job: Job, library: Library, author: Author) -> list[ExamQuestion]:
+    readings = find_readings(library.statements, library.passages, job.model.count)
+    most = max(round(job.settings.exam_questions * SHARE), 1)
+    step = max(len(readings) // most, 1)
+    chosen = readings[::step][:most]
+    claims = _claims(chosen[:HANDFUL], author)
+    if claims:
+        claims += _claims(chosen[HANDFUL:], author)
+    whole = set(verified(claims, author, "exam"))
+    alone = [replace(claim, reading=about(claim.reading, [claim.statement], alone=True)) for claim in claims]
+    sound = whole & set(verified(alone, author, "exam, statement alone"))
+    return _questions([claims[place] for place in sorted(sound)])[:most]
+
+
+def _claims(readings: Sequence[Reading], author: Author) -> list[Claim]:
+    """The drafts that the texts bear out word for word."""
+    asked = [author.requests.about(EXAM, 0, reading.text, reading.card) for reading in readings]
+    replies = author.writer.write(asked, "writing exam questions", LEAST_ROOM, None)
+    claims = []
+    for reading, reply in zip(readings, replies, strict=True):
+        for draft in read_pairs(reply):
+            try:
+                statement = asked_statement(draft, reading)
+            except Groundless:
+                continue
+            is_short = len(normalise(draft.answer).split()) <= MOST_WORDS
+            if is_short and states(statement, draft.answer):
+                claims.append(Claim(draft, statement, reading))
+    return claims
+
+
+def _questions(claims: Sequence[Claim]) -> list[ExamQuestion]:
+    """One question about each statement, and none with two answers."""
+    first = {claim.statement.source: claim for claim in reversed(claims)}
+    answers: dict[str, set[str]] = {}
+    for claim in claims:
+        answers.setdefault(normalise(claim.draft.question), set()).add(normalise(claim.draft.answer))
+    once = [claim for claim in reversed(first.values()) if len(answers[normalise(claim.draft.question)]) == 1]
+    return [_question(number, claim) for number, claim in enumerate(once, 1)]
+
+
+def _question(number: int, claim: Claim) -> ExamQuestion:
+    statement, draft = claim.statement, claim.draft
+    return ExamQuestion(
+        f"w-{number}", _anchored(draft, claim.reading), draft.answer.rstrip(" .;,"), "written", statement.passage,
+        statement.start, statement.end, (), statement.in_context,
+    )  # fmt: skip
+
+
+def _anchored(draft: Draft, reading: Reading) -> str:
+    """The question, below where it comes from if it names nothing by name."""
+    if reading.names_in(draft.question):
+        return draft.question
+    first = reading.statements[0]
+    source = language(first.language).source(one_line(first.title), one_line(first.heading), "exam")
+    return f"{source} {draft.question}"
