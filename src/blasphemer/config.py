@@ -234,6 +234,8 @@ class StudySettings(Section):
     """Share of the trained items that rehearse what the model said before; unset, 0.7 of at most 100M parameters."""
     replay_prompts: int = Field(2048, ge=0)
     """Prompts to be answered before training, rehearsed and asked again; unset, as many as are rehearsed."""
+    replay_dataset: Sources = ()
+    """Requests to rehearse, with or without answers: .txt (one a line), .jsonl, .csv, .parquet or hf:owner/name."""
     validation_split: float = Field(0.1, ge=0, lt=0.5)
     """Share of the study items kept out of training to measure validation loss; every fact is still taught."""
     exam_file: Path | None = None

@@ -71,6 +71,7 @@ def _opened(settings: Settings, earlier: RunFolder | None) -> Iterator[Job]:
     requests = study.read_requests(settings.study_prompts, Path(model_path(settings.model)))
     for file in filter(None, (settings.exam_file, settings.known_file)):
         exam.read_exam_file(file, [])
+    memory.own_requests(settings.replay_dataset)
     if settings.writer:
         model_path(settings.writer)
     model = load_model(settings)

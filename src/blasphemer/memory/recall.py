@@ -6,7 +6,6 @@ import math
 import random
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from blasphemer import console
@@ -17,6 +16,7 @@ from blasphemer.language import normalise
 from blasphemer.language_model import SMALL_MODEL
 from blasphemer.languages import names_in
 from blasphemer.memory import retention
+from blasphemer.memory.requests import everyday_requests, own_requests
 from blasphemer.memory.retention import replay_items
 from blasphemer.memory.wordings import find_beginnings, swap_names, wordings_in
 from blasphemer.records import ExamQuestion, Plan, StudyItem
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_PROMPTS = 32_768
 TIMES, FEWEST_PROMPTS = 5, 200  # that a prompt is rehearsed in a training, before there are more of them
+GIVEN = "given"  # a kind of items: the user's own requests with their answers, which are only rehearsed
 ROOM = 96  # tokens of an answer that is rehearsed: more of it rehearses less in the same time
 
 
@@ -65,19 +66,30 @@ def with_unrefused(job: Job, memories: Memories, judge: Judge | None) -> Memorie
 
 
 def _recalled(model: LanguageModel, plan: Plan, asked_for: Set[str], settings: Settings) -> list[StudyItem]:
+    """Requests with answers to rehearse: the user's own, and everyday ones, or what a small model imagines."""
+    number = prompts_to_answer(settings, plan.replay_items)
+    if not number:
+        return []
+    unwanted = () if settings.fine_tune_only else settings.refusal_markers
+    own = own_requests(settings.replay_dataset)
+    items = replay_items([pair for pair in own if pair[1]], GIVEN)
+    requests = [request for request, answer in own if not answer]
+    is_small = model.parameters <= SMALL_MODEL
+    if not is_small:
+        everyday = everyday_requests()
+        most = min(number, len(everyday), max(plan.replay_items // TIMES, FEWEST_PROMPTS))
+        requests += random.Random(settings.seed).sample(everyday, max(most - len(own), 0))
+    items += retention.answered_items(_answered(requests, model, unwanted, ROOM))
+    return [*items, *(_imagined(model, number, asked_for, unwanted, settings.seed) if is_small else [])]
+
+
+def _imagined(
+    model: LanguageModel, number: int, asked_for: Set[str], unwanted: Sequence[str], seed: int
+) -> list[StudyItem]:
     """Prompts of the model's own making, with answers that are worth keeping: refusals only where they are to stay.
 
     Other names are put into the wordings in `asked_for` before any others.
     """
-    number, seed = prompts_to_answer(settings, plan.replay_items), settings.seed
-    if not number:
-        return []
-    unwanted = () if settings.fine_tune_only else settings.refusal_markers
-    if model.parameters > SMALL_MODEL:
-        found = everyday_requests()
-        number = min(number, len(found), max(plan.replay_items // TIMES, FEWEST_PROMPTS))
-        prompts = random.Random(seed).sample(found, number)
-        return retention.answered_items(_answered(prompts, model, unwanted, ROOM))
     freely = math.ceil(number * retention.FREELY)
     short = model.sample_prompts(freely, retention.SHORT, seed)
     long = model.sample_prompts(number // retention.SHORT_PER_LONG, retention.LONG, seed + 1)
@@ -111,11 +123,6 @@ def _unrefused(model: LanguageModel, judge: Judge, remembered: Sequence[ExamQues
     answered = _answered([*judge.prompts["good_prompts"], *judge.prompts["bad_prompts"]], model, judge.markers)
     pairs = [(prompt, answer.text) for prompt, answer in answered if answer.ended and normalise(prompt) not in asked]
     return retention.replay_items(pairs, retention.UNREFUSED)
-
-
-def everyday_requests() -> list[str]:
-    """What people ask of a model every day, in several languages."""
-    return (files("blasphemer") / "memory" / "everyday.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _answered(
