@@ -383,7 +383,9 @@ def load_model(settings: Settings) -> LanguageModel:
     if settings.quantization != "none":
         raise ModelError("quantization: adapters cannot be joined exactly on 4-bit weights; give --quantization none.")
     tokenizer = load_tokenizer(path, settings)
-    loading, weights = load_in_some_dtype(path, settings)
+    with console.progress(f"loading {settings.model}", 1) as advance:
+        loading, weights = load_in_some_dtype(path, settings)
+        advance()
     if is_gguf(path):
         found, dtype = read_gguf(path), str(weights.dtype).removeprefix("torch.")
         console.note(

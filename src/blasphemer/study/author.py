@@ -78,7 +78,7 @@ class SecondModel:
     def model(self) -> LanguageModel:
         from blasphemer.language_model import load_writer
 
-        console.note(f"Loading {self.name}, which writes.")
+        console.note(f"{self.name} writes.")
         return load_writer(self.name, self.settings)
 
     @property
