@@ -32,8 +32,8 @@ def test_a_small_document_gets_enough_steps() -> None:
     assert plan(50, 40).steps >= 150
 
 
-def test_the_material_is_passed_over_four_times_unless_the_user_says_otherwise() -> None:
-    assert plan(3000, 40).epochs == 4
+def test_the_material_is_passed_over_several_times_unless_the_user_says_otherwise() -> None:
+    assert plan(3000, 40).epochs == 5
     assert plan(3000, 40, "--num-train-epochs", "3").epochs == 3
 
 
@@ -78,7 +78,7 @@ def test_replay_is_the_share_of_items_that_was_asked_for() -> None:
 def test_without_anything_to_rehearse_the_study_items_still_come_as_often_as_planned() -> None:
     example = Example((1,) * 40, (True,) * 40)
     made = plan(3000, 40, "--replay-prompts", "0")
-    assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 4 / 32))
+    assert (made.replay_items, made.steps) == (0, math.ceil(3000 * 5 / 32))
     expected = plan(3000, 40)
     mixed = mix_replay([example] * 3000, [], expected, seed=0)
     assert fitted(expected, len(mixed)).steps == made.steps
@@ -120,7 +120,7 @@ def test_small_models_rehearse_more_and_larger_ones_pass_over_the_material_more_
     small, large = plan(3000, 40), plan(3000, 40, parameters=135_000_000)
     assert small.replay_items / (small.replay_items + small.epochs * 3000) == pytest.approx(0.7, rel=0.01)
     assert large.replay_items / (large.replay_items + large.epochs * 3000) == pytest.approx(0.2, rel=0.01)
-    assert (small.epochs, large.epochs) == (4, 6)
+    assert (small.epochs, large.epochs) == (5, 6)
 
 
 def test_small_models_answer_more_at_once() -> None:
