@@ -109,6 +109,22 @@ def test_the_loss_of_a_step_is_the_loss_of_its_items_one_by_one(
         assert scorecard.training(run)["loss_first"] == pytest.approx(one_by_one / learnt, rel=1e-4)
 
 
+def test_what_was_trained_in_bfloat16_answers_in_float32(tiny_folder: Path, tmp_path: Path) -> None:
+    model = load_model(settings_for(tiny_folder))
+    run = RunFolder(tmp_path)
+    plan = Plan(8, 0, 0, 0, 4, 2, 1, 1, 1e-3, precision="bfloat16")
+    trained = lora_trainer.train_lora(
+        model, encode(items(8), model.tokenizer, 512), [], plan, settings_for(tiny_folder), run
+    )
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        logits = trained(input_ids=ids).logits
+        again = trained.base_model.model(input_ids=ids).logits
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, again)
+    assert not torch.equal(logits, logits.to(torch.bfloat16).float())
+
+
 def test_resuming_gives_the_same_weights_to_the_bit(tiny_folder: Path, tmp_path: Path) -> None:
     whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
     resumed = tmp_path / "resumed"

@@ -110,7 +110,7 @@ class LanguageModel:
         row = torch.full((1, min(PROBED, self.context)), int(self.tokenizer.eos_token_id or 0), device=self.device)
         precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.training_precision == "bfloat16")
         with torch.no_grad(), precision:
-            seconds = min(_seconds(lambda: self.weights(input_ids=row, logits_to_keep=1)) for _ in range(2))
+            seconds = min(_seconds(lambda: self.weights(input_ids=row)) for _ in range(2))
         return row.numel() / seconds
 
     @cached_property

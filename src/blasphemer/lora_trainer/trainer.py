@@ -97,7 +97,8 @@ def train_lora(
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if stop.is_set():
         raise Interrupted("Stopped after a checkpoint.")
-    trained = trainer.accelerator.unwrap_model(trainer.model)
+    # without what computes in bfloat16 in training: the result is proved and examined as it is
+    trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     trained.eval()
     return trained
 
