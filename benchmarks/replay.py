@@ -102,6 +102,7 @@ def serving(file: Path, port: int = 0) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}{PATH}"
     finally:
         server.shutdown()
+        server.server_close()
         thread.join()
 
 

@@ -13,7 +13,7 @@ from blasphemer.dataset_processor.statements import find_statements
 from blasphemer.records import Document, Passage, Statement
 
 NATURAL = Path(__file__).parents[1] / "test-knowledge" / "natural"
-SETS = ("household", "workshop", "languages")
+SETS = ("household", "workshop", "languages", "page")
 
 
 @cache

@@ -2,30 +2,74 @@
 
 from __future__ import annotations
 
-import torch
+import json
+from pathlib import Path
 
-from benchmarks.distillation import TOP, as_they_are, row_loss, soft
-from blasphemer.language_model.chat_format import encode
-from blasphemer.language_model.model import LanguageModel
-from blasphemer.lora_trainer.trainer import IGNORED
-from blasphemer.records import StudyItem, exchange
+import pytest
 
-ITEM = StudyItem("1", "questions", "model", messages=exchange("Where does the heron stand?", "In the water."))
+from benchmarks.drafts import judged, read_library, rows_of
+from benchmarks.replay import read_facts, serving
+from blasphemer.command_line import load_settings
+from blasphemer.language_model import LanguageModel, load_model
+from blasphemer.records import one_line
+from blasphemer.study.endpoint import Endpoint
+from blasphemer.study.grounding import read_pairs
+from blasphemer.study.requests import default_requests
+from blasphemer.study.writer import find_readings
+
+TEST_KNOWLEDGE = Path(__file__).parents[1] / "test-knowledge"
 
 
-def test_soft_targets_are_what_the_model_would_say_and_cost_no_less_than_its_entropy(tiny: LanguageModel) -> None:
-    (example,) = encode([ITEM], tiny.tokenizer, tiny.context)
-    ids = torch.tensor(example.ids)
-    labels = torch.tensor([i if learnt else IGNORED for i, learnt in zip(example.ids, example.learn, strict=True)])
-    with torch.no_grad():
-        logits = tiny.weights(input_ids=ids[None]).logits[0]
-    by_words = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], reduction="sum", ignore_index=IGNORED)
-    assert torch.allclose(row_loss({}, ids, labels, logits), by_words, rtol=1e-4)
+@pytest.fixture(scope="module")
+def demo() -> LanguageModel:
+    return load_model(load_settings(["demo"]))
 
-    targets = dict(soft(tiny, as_they_are([example])))
-    likeliest, weights = targets[example.ids]
-    assert likeliest.shape == weights.shape == (sum(example.learn), TOP)
-    as_itself = row_loss(targets, ids, labels, logits)
-    one_other = row_loss(targets, ids, labels, logits.roll(1, dims=-1))
-    assert as_itself < one_other
-    assert as_itself >= -(weights * weights.log()).sum()
+
+STRONG = [
+    {
+        "evidence": "The heron waits at the weir.",
+        "questions": [["Who waits at the weir?", "the heron"], ["Where does the heron wait?", "at the weir"]],
+        "restatements": ["At the weir waits the heron."],
+    },
+    {"evidence": "It eats eels.", "questions": [["What does the heron eat?", "eels"]], "restatements": []},
+]
+
+
+def test_the_server_says_what_was_written_about_the_text_shown(tmp_path: Path) -> None:
+    file = tmp_path / "strong.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in STRONG), encoding="utf-8")
+    with serving(file) as url, Endpoint(load_settings(["demo", "--study-endpoint", url])) as endpoint:
+        requests = default_requests()
+        text = "The heron waits at the weir."
+        asked = [
+            requests.about("questions", 0, text),
+            requests.about("rewrite", 0, text),
+            requests.with_text(text, "Where does the heron wait?"),
+        ]
+        pairs, prose, answer = endpoint.write(asked, "", 64, None)
+    assert [(draft.question, draft.answer) for draft in read_pairs(pairs)] == [
+        tuple(one) for one in STRONG[0]["questions"]
+    ]
+    assert prose == "At the weir waits the heron."
+    assert answer == "at the weir"
+
+
+def test_what_a_strong_writer_wrote_about_the_page_quotes_the_page() -> None:
+    page = TEST_KNOWLEDGE / "natural" / "page"
+    (document,) = (page / "docs").iterdir()
+    whole = one_line(document.read_text(encoding="utf-8"))
+    facts = read_facts(page / "strong.jsonl")
+    assert len(facts) > 100
+    for fact in facts:
+        assert all(one_line(line) in whole for line in fact.evidence.split("\n"))
+
+
+def test_true_drafts_pass_the_checks_by_the_text_and_some_false_ones_do_not(demo: LanguageModel) -> None:
+    folder = TEST_KNOWLEDGE / "natural" / "workshop"
+    library = read_library(folder / "docs", demo)
+    readings = find_readings(library.statements, library.passages, demo.count)
+    true, false = (
+        judged(list(rows_of(folder / name)), readings, None) for name in ("exam.jsonl", "false_drafts.jsonl")
+    )
+    assert true.by_text >= 0.9 * true.drafts
+    assert false.by_text < false.drafts
