@@ -257,6 +257,7 @@ class _Desk:
         self.yields: dict[str, Yield] = {}
         self.said: set[str] = set()
         self.questions: Counter[Source] = Counter()
+        self.facts: Counter[tuple[Source, str]] = Counter()  # drafts for each answer that a statement gives
         self.in_vain: Counter[tuple[str, Source]] = Counter()  # requests since the last that brought something new
 
     def to_read(self, kind: str, readings: Sequence[Reading], turn: int) -> Iterator[Reading]:
@@ -319,8 +320,7 @@ class _Desk:
     def _questions(
         self, answered: Sequence[tuple[Request, str]], dropped: Mapping[str, Counter[str]]
     ) -> Iterator[tuple[StudyItem, Claim]]:
-        """The questions that the texts bear out, each once, and no more than wanted of a statement."""
-        planned: Counter[Source] = Counter()
+        """The questions that the texts bear out, each once, and no more than wanted of what a statement says."""
         for request, reply in answered:
             reading, reasons = request.reading, dropped[request.kind]
             drafts = read_pairs(reply)
@@ -332,11 +332,11 @@ class _Desk:
                 except Groundless as error:
                     reasons[str(error)] += 1
                     continue
-                source = statement.source
-                if self.questions[source] + planned[source] >= self.most(statement):
+                fact = statement.source, folded(draft.answer)
+                if self.facts[fact] >= self.quota:
                     reasons["its fact has enough"] += 1
                 elif self._is_new(f"{draft.question} {draft.answer}"):
-                    planned[source] += 1
+                    self.facts[fact] += 1
                     yield _question(request.kind, draft, statement), Claim(draft, statement, reading)
                 else:
                     reasons["was there already"] += 1
