@@ -1,4 +1,4 @@
-"""What a real model learns of a page: `python -m benchmarks.real FOLDER [--row strong --row rules] [--seed 0]`.
+"""What a real model learns of a page: `python -m benchmarks.real [--folder FOLDER] [--row strong] [--seed 0]`.
 
 FOLDER is a set of test-knowledge/natural with `docs/`, `exam.jsonl` (a person's questions) and `strong.jsonl` (what a
 strong writer wrote, which a local server says again). The model is SmolLM2-135M-Instruct, out of a package that is
@@ -173,7 +173,7 @@ def run_other(row: str, folder: Path, seed: int, flags: Sequence[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=KNOWN.parent / "page")
+    parser.add_argument("--folder", type=Path, default=KNOWN.parent / "page")
     parser.add_argument("--row", action="append", choices=[*ROWS, *INSTEAD])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=Path(".blasphemer_finetuning/real"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHOICES = 5  # answers that the model may choose from
 MOST_COMPARED = 400  # questions that the other answers are taken from
 LONGEST_ANSWER = 48  # tokens, unless the expected ones are longer
-LONGEST_REMEMBERED = 256  # tokens of an answer to what was known before
+LONGEST_REMEMBERED, SPARE = 256, 8  # tokens of an answer to what was known before; and more than it had then
 
 NOT_ASKED = Marks((), ())
 
@@ -49,7 +49,9 @@ def sit(
         return grading.grade(paper, model.answer(_asked(paper), f"exam ({name})", _room(job, paper)))
 
     def retention() -> Marks:
-        answers = model.answer(_asked(remembered), f"exam (what was known, {name})", LONGEST_REMEMBERED)
+        longest = max((job.model.count(question.answer) for question in remembered), default=0)
+        room = min(longest + SPARE, LONGEST_REMEMBERED)  # some were broken off
+        answers = model.answer(_asked(remembered), f"exam (what was known, {name})", room)
         return grading.grade_retention(remembered, answers)
 
     def known() -> Marks:
