@@ -138,6 +138,8 @@ def run(row: str, folder: Path, runs: Path, flags: Sequence[str], seed: int) -> 
             "--finetuning-output-dir", str(place), "--yes", *own, *flags,
         ])  # fmt: skip
     minutes = (time.monotonic() - started) / 60
+    if not RunFolder(place).has("scorecard.json"):
+        raise SystemExit(f"{row}: the run did not come to its end; the same command goes on.")
     card = RunFolder(place).load_json("scorecard.json")
     rates = [card[name][when] for name in ("knowledge", "known") for when in ("before", "after")]
     cells = [f"{one['correct']}/{one['total']} ({one['interval'][0]:.0%}-{one['interval'][1]:.0%})" for one in rates]

@@ -118,12 +118,12 @@ def test_of_prose_the_sentences_stay_that_the_text_bears_out() -> None:
         "With the circus Maud Tavish came to Padley. Maud Tavish met Otto Bram in Padley. It is a nice place. "
         "Halvard Brisk plays the fiddle at night still."
     )
-    text, found = sound_sentences(reply, READING)
-    assert text == "Halvard Brisk plays the fiddle at night still. With the circus Maud Tavish came to Padley."
-    assert [one.text for one in found] == [
-        "He still plays the fiddle at night.", "Maud Tavish came to Padley with the circus.",
-    ]  # fmt: skip
+    found = sound_sentences(reply, READING)
+    assert [(sentence, [one.text for one in repeated]) for sentence, repeated in found] == [
+        ("Halvard Brisk plays the fiddle at night still.", ["He still plays the fiddle at night."]),
+        ("With the circus Maud Tavish came to Padley.", ["Maud Tavish came to Padley with the circus."]),
+    ]
 
 
 def test_of_prose_from_elsewhere_nothing_stays() -> None:
-    assert sound_sentences("The sun is hot. Otto Bram knows.", READING) == ("", [])
+    assert sound_sentences("The sun is hot. Otto Bram knows.", READING) == []

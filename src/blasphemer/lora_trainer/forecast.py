@@ -13,7 +13,7 @@ from blasphemer.lora_trainer.packing import shared_beginning
 from blasphemer.records import Example, Plan
 
 READINGS_OF_A_STEP = 2.7  # a token that is learnt takes as long as so many that are only read (benchmarks.real)
-REPLAYED = 80  # tokens of a replay item, about
+REPLAYED, PROMPTS = 80, 200  # tokens of a replay item, and how many are answered beforehand, about
 ANSWER = 32  # tokens of an answer in the exam, about
 SITTINGS = 2  # before and after
 BYTES_OF_ADAPTER = 16  # a parameter, its gradient, and two moments in float32
@@ -38,7 +38,7 @@ def foresee(job: Job, plan: Plan, examples: Sequence[Example], questions: int) -
     """What the plan will take on this machine, from writing on."""
     model = job.model
     tokens = tokens_of(plan, examples)
-    recalled = min(plan.replay_items, 520) * REPLAYED
+    recalled = min(plan.replay_items, PROMPTS) * REPLAYED
     answered = SITTINGS * questions * ANSWER
     return Forecast(
         tokens,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_PROMPTS = 32_768
 TIMES, FEWEST_PROMPTS = 5, 200  # that a prompt is rehearsed in a training, before there are more of them
 GIVEN = "given"  # a kind of items: the user's own requests with their answers, which are only rehearsed
-ROOM = 96  # tokens of an answer that is rehearsed: more of it rehearses less in the same time
+ROOM = 64  # tokens of an answer that is rehearsed: more of it rehearses less in the same time
 
 
 def prompts_to_answer(settings: Settings, replay_items: int) -> int:

@@ -352,17 +352,11 @@ def _stem(word: str) -> str:
     return singular[: max(len(singular) - 3, FEWEST_OF_STEM)]
 
 
-def sound_sentences(reply: str, reading: Reading) -> tuple[str, list[Statement]]:
-    """The sentences of a reply that repeat what the text says of the same thing, and the statements they repeat."""
+def sound_sentences(reply: str, reading: Reading) -> list[tuple[str, list[Statement]]]:
+    """The sentences of a reply that repeat what the text says of the same thing, each once, with what they repeat."""
     plain = _EMPHASIS.sub("", reply)
-    kept: dict[str, None] = {}
-    repeated: dict[int, Statement] = {}
-    for start, end in sentence_spans(plain):
-        sentence = re.sub(r"\s+", " ", plain[start:end]).lstrip("-*•# ")
-        if found := _restated(sentence, reading):
-            kept[sentence] = None
-            repeated |= {statement.start: statement for statement in found}
-    return " ".join(kept), list(repeated.values())
+    sentences = (re.sub(r"\s+", " ", plain[start:end]).lstrip("-*•# ") for start, end in sentence_spans(plain))
+    return [(one, found) for one in dict.fromkeys(sentences) if (found := _restated(one, reading))]
 
 
 def _restated(sentence: str, reading: Reading) -> list[Statement]:

@@ -362,14 +362,16 @@ class _Desk:
     ) -> Iterator[StudyItem]:
         for request, reply in answered:
             reading, reasons = request.reading, dropped[request.kind]
-            text, found = sound_sentences(reply, reading)
-            if not found:
-                reasons["repeats nothing of the text"] += 1
-            elif normalise(text) in normalise(reading.full or reading.text) or not self._is_new(text):
-                reasons["was there already"] += 1
-            else:
+            sentences = sound_sentences(reply, reading)
+            reasons["repeats nothing of the text"] += not sentences
+            whole = normalise(reading.full or reading.text)
+            for sentence, found in sentences:  # each for itself: a text of many is learnt as a whole, and told as one
+                if normalise(sentence) in whole or not self._is_new(sentence):
+                    reasons["was there already"] += 1
+                    continue
                 sources = tuple(one.source for one in found)
-                yield StudyItem("", request.kind, "model", text, (), sources, " ".join(one.text for one in found))
+                evidence = " ".join(one.text for one in found)
+                yield StudyItem("", request.kind, "model", sentence, (), sources, evidence)
 
     def _is_new(self, text: str) -> bool:
         key = " ".join(sorted(normalise(text).split()))

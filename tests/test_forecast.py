@@ -1,0 +1,41 @@
+"""What a run will take, told before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from blasphemer.command_line import load_settings
+from blasphemer.job import Job
+from blasphemer.language_model import LanguageModel, encode
+from blasphemer.lora_trainer.forecast import describe_forecast, foresee, tokens_of
+from blasphemer.lora_trainer.packing import Packer, shared_beginning
+from blasphemer.records import Plan, StudyItem, exchange
+from blasphemer.study.requests import default_requests
+from blasphemer.workspace import RunFolder
+
+ITEMS = [StudyItem(str(n), "q", "model", "", exchange(f"Who waits at weir {n}?", f"Heron {n}.")) for n in range(8)]
+PLAN = Plan(8, 0, 0, 0, 4, 2, 3, 3, 1e-3)
+
+
+def test_the_tokens_foreseen_are_those_of_the_rows(tiny: LanguageModel) -> None:
+    examples = encode(ITEMS, tiny.tokenizer, 512)
+    packer = Packer(shared_beginning(examples))
+    rows = [{"input_ids": list(one.ids), "labels": list(one.ids)} for one in examples]
+    computed = sum(packer(rows[start : start + 4])["input_ids"].numel() for start in (0, 4))
+    assert tokens_of(PLAN, examples) == 3 * computed
+
+
+def test_more_passes_take_longer_and_a_budget_that_is_too_short_is_said(tiny: LanguageModel, tmp_path: Path) -> None:
+    examples = encode(ITEMS, tiny.tokenizer, 512)
+    job = Job(load_settings(["demo", "--time-budget", "1e-6"]), RunFolder(tmp_path), tiny, [], default_requests())
+    once, often = (foresee(job, replace(PLAN, epochs=epochs), examples, 10) for epochs in (3, 30))
+    assert once.tokens < often.tokens
+    assert often.training / once.training == pytest.approx(often.tokens / once.tokens)
+    assert once.gigabytes > 0
+    said = describe_forecast(often, job.settings)
+    assert "cuts it short" in said
+    assert "quick" in said
+    assert "deep" in said
