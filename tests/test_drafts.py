@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 
 import pytest
 
@@ -12,12 +11,10 @@ from blasphemer.study.grounding import (
     Groundless,
     Reading,
     asked_statement,
-    folded,
     read_pairs,
     sound_sentences,
     with_right_name,
 )
-from blasphemer.study.writer import _telling
 from tests.natural import statements_in
 
 TEXT = (
@@ -25,8 +22,7 @@ TEXT = (
     "Halvard Brisk grew up in Corrow. He was born in 1921. He still plays the fiddle at night."
 )
 STATEMENTS = statements_in(TEXT)
-COUNTS = Counter(word for one in STATEMENTS for word in set(folded(one.text).split()))
-READING = Reading(TEXT, tuple(STATEMENTS), tuple(_telling(one, COUNTS) for one in STATEMENTS))
+READING = Reading(TEXT, tuple(STATEMENTS))
 PAIRS = [Draft("Where does Maud Tavish live?", "Padley."), Draft("When was Halvard Brisk born?", "In 1921.")]
 
 

@@ -89,7 +89,7 @@ def write_rows(
     """
     pending = sorted((row for row in rows if row.goes_on), key=lambda row: row.prompt, reverse=True)
     weights.eval()
-    if not _has_plain_cache(weights):
+    if not looks_back(weights):
         _write_by_library(weights, pending, stops, most_rows, sampling, advance)
         return
     with torch.no_grad(), _grouped(weights):
@@ -256,7 +256,7 @@ def _read(
     Returns the cache, what of it is in use (rows, places), and what the last `kept` places score: (rows, kept, vocab).
     """
     shared = 0
-    if len(prompts) > 1 and _can_share(weights):
+    if len(prompts) > 1 and looks_back(weights) == MANY:  # else the gaps between a row's ids would count
         shared = max(min(most_shared, *(_shared(prompts[0], prompt) for prompt in prompts)), 0)
     rest = max(map(len, prompts)) - shared
     device, cache = weights.device, _cache([])
@@ -369,17 +369,16 @@ def _grouped_attention(
     return made.reshape(rows, 1, heads, -1), None
 
 
-def _can_share(weights: Any) -> bool:
-    """May there be unused places between the ids of a row? Not where attention looks back a fixed number of places."""
+def looks_back(weights: Any) -> int:
+    """How many tokens a model's attention looks back, MANY where it sees all; 0 for what is no attention, or not that
+    of each token to the keys and values of others."""
     config = weights.config.get_text_config()
-    kinds = getattr(config, "layer_types", None)
-    return set(kinds) == {"full_attention"} if kinds else not getattr(config, "sliding_window", None)
-
-
-def _has_plain_cache(weights: Any) -> bool:
-    """Is what a model remembers of a text keys and values, one for each token?"""
-    kinds = getattr(weights.config.get_text_config(), "layer_types", None) or ()
-    return all(kind in ("full_attention", "sliding_attention") for kind in kinds) and not weights._is_stateful
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if weights._is_stateful or not kinds <= {"full_attention", "sliding_attention"}:
+        return 0
+    window = getattr(config, "sliding_window", None)
+    has_windows = "sliding_attention" in kinds if kinds else bool(window)
+    return (window or 1) if has_windows else MANY
 
 
 def _write_by_library(

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from blasphemer.language_model import looks_back
 from blasphemer.records import Example
 
 IGNORED = -100  # the label of a token that is not learnt
@@ -28,15 +29,9 @@ FEWEST_SHARED = 4  # ids: a shorter beginning is not worth sharing
 
 def can_pack(weights: Any, longest: int) -> bool:
     """Can a model read several examples of up to `longest` tokens in a row, each as if it stood alone?"""
-    config = weights.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ())
-    windows = "sliding_attention" in kinds or (not kinds and getattr(config, "sliding_window", None))
-    sees_all = not windows or longest <= (getattr(config, "sliding_window", None) or 0)
     return (
-        config._attn_implementation == ATTENTION
-        and kinds <= {"full_attention", "sliding_attention"}
-        and sees_all
-        and not weights._is_stateful
+        weights.config.get_text_config()._attn_implementation == ATTENTION
+        and longest <= looks_back(weights)
         and "logits_to_keep" in inspect.signature(weights.get_base_model().forward).parameters
     )
 

@@ -27,10 +27,6 @@ def show(results: Results) -> None:
         (f"Your documents, closed book{how}", before.documents, after.documents if after else None),
         *((f"  {kind}", *marks) for kind, marks in results.of_kinds().items()),
         ("What it knew before", before.retention, after.retention if after else None),
-        *(
-            [("Your questions on what it knew", before.known, after.known if after else None)]
-            * bool(before.known.right)
-        ),
         (f"Chosen from {CHOICES} answers", before.chosen, after.chosen if after else None),
     ]
     if before.known.right:

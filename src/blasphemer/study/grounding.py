@@ -103,15 +103,18 @@ def _one_line(text: str) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """A stretch of a document that is read at once, and the statements in it; `telling` are the words of each that are
-    rarest in all the documents, by which it is known again."""
+    """A stretch of a document that is read at once, and the statements in it."""
 
     text: str
     statements: tuple[Statement, ...]
-    telling: tuple[frozenset[str], ...]
     full: str = ""  # the whole of it, where this is cut down
     document: str = ""  # all that its document says, folded
     card: str = ""  # what the document is, and where in it this stands
+
+    @property
+    def entire(self) -> str:
+        """The text as it is when it is not cut down."""
+        return self.full or self.text
 
     @cached_property
     def whole(self) -> str:
@@ -292,12 +295,6 @@ def with_right_name(draft: Draft, reading: Reading) -> Draft:
 def folded(text: str) -> str:
     """Normalised, and without the 's of owners: "Ann Lee's trade" names Ann Lee."""
     return re.sub(r"(?<=\w) s(?!\w)", "", normalise(text))
-
-
-def _is_about(subjects: Sequence[str], said: str) -> bool:
-    """Does it name what a statement is about, whole or in part, if that has a name?"""
-    words = set(said.split())
-    return not subjects or any(not words.isdisjoint(name.split()) for name in subjects)
 
 
 def _is_known(said: str, reading: Reading, is_answer: bool = False) -> bool:

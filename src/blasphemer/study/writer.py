@@ -17,7 +17,6 @@ from itertools import groupby
 
 from blasphemer import console
 from blasphemer.language import normalise
-from blasphemer.languages import language
 from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange, one_line
 from blasphemer.study.author import ADVICE, Author
 from blasphemer.study.grounding import (
@@ -33,7 +32,6 @@ from blasphemer.study.grounding import (
 )
 from blasphemer.study.requests import OF_TWO, PAIRS, Requests
 
-MOST_TELLING = 2  # words of a statement that a sentence must have to repeat it
 OPENING = 300  # characters of a document, shown with each of its parts
 MOST_READ = 256  # tokens of a text that is read at once
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
@@ -57,16 +55,15 @@ def find_readings(
     statements: Sequence[Statement], passages: Sequence[Passage], count: Callable[[str], int]
 ) -> list[Reading]:
     """Every statement in one stretch of text: those of one paragraph, list or table, as they stand in the document."""
-    counts = Counter(word for one in statements for word in set(folded(one.text).split()))
     texts = {passage.id: passage for passage in passages}
-    documents = {file: folded(" ".join(one.text for one in of_file)) for file, of_file in _by_file(passages)}
-    openings = {file: one_line(of_file[0].text[:OPENING]) for file, of_file in _by_file(passages)}
+    files = _by_file(passages)
+    documents = {file: folded(" ".join(one.text for one in of_file)) for file, of_file in files.items()}
+    openings = {file: one_line(of_file[0].text[:OPENING]) for file, of_file in files.items()}
     blocks = (list(block) for _, block in groupby(statements, lambda one: (one.passage, one.block)))
     return [
         Reading(
             _as_it_stands(several, texts),
             several,
-            tuple(_telling(one, counts) for one in several),
             document=documents[several[0].file],
             card=card(several[0], openings[several[0].file]),
         )
@@ -82,15 +79,8 @@ def about(reading: Reading, wanted: Sequence[Statement], alone: bool = False) ->
     """
     opening = [one for one in reading.statements[:1] if one not in wanted and not one.cells]
     several = (*opening, *wanted)
-    telling = dict(zip(reading.statements, reading.telling, strict=True))
     text = _below_heading(" ".join(one.shown for one in several), several[0])
-    return replace(
-        reading,
-        text=text,
-        statements=several,
-        telling=tuple(telling[one] for one in several),
-        full="" if alone else reading.full or reading.text,
-    )
+    return replace(reading, text=text, statements=several, full="" if alone else reading.entire)
 
 
 def card(statement: Statement, opening: str) -> str:
@@ -99,11 +89,11 @@ def card(statement: Statement, opening: str) -> str:
     return f"{where}\n{opening} …"
 
 
-def _by_file(passages: Sequence[Passage]) -> list[tuple[str, list[Passage]]]:
+def _by_file(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
     files: dict[str, list[Passage]] = {}
     for passage in passages:
         files.setdefault(passage.file, []).append(passage)
-    return list(files.items())
+    return files
 
 
 def _up_to(most: int, statements: Sequence[Statement], count: Callable[[str], int]) -> Iterator[tuple[Statement, ...]]:
@@ -136,15 +126,6 @@ def _as_it_stands(statements: Sequence[Statement], passages: Mapping[str, Passag
 def _below_heading(text: str, statement: Statement) -> str:
     heading = statement.heading.rpartition(" / ")[2]
     return text if heading.casefold() in text.casefold() else f"{heading}\n\n{text}"
-
-
-def _telling(statement: Statement, counts: Counter[str]) -> frozenset[str]:
-    """The words of a statement that are rarest in all the documents."""
-    small = language(statement.language).small
-    words = [word for word in set(folded(statement.text).split()) if word not in small]
-    fewest = min((counts[word] for word in words), default=0)
-    rarest = sorted((word for word in words if counts[word] == fewest), key=len)
-    return frozenset(rarest[-MOST_TELLING:])
 
 
 def questions_per_statement(study_tokens_per_source_token: float) -> int:
@@ -233,8 +214,7 @@ def _pairs(readings: Sequence[Reading]) -> list[Reading]:
         if other:
             text, several = f"{other.text}\n\n{reading.text}", other.statements + reading.statements
             document = f"{other.document} {reading.document}"
-            telling = other.telling + reading.telling
-            found.append(replace(reading, text=text, statements=several, telling=telling, document=document))
+            found.append(replace(reading, text=text, statements=several, document=document))
     return found
 
 
@@ -364,7 +344,7 @@ class _Desk:
             reading, reasons = request.reading, dropped[request.kind]
             sentences = sound_sentences(reply, reading)
             reasons["repeats nothing of the text"] += not sentences
-            whole = normalise(reading.full or reading.text)
+            whole = normalise(reading.entire)
             for sentence, found in sentences:  # each for itself: a text of many is learnt as a whole, and told as one
                 if normalise(sentence) in whole or not self._is_new(sentence):
                     reasons["was there already"] += 1
@@ -386,7 +366,7 @@ def verified(claims: Sequence[Claim], author: Author, label: str) -> list[int]:
     """
     sound: list[int] = []
     overlooked: list[tuple[int, Claim]] = []
-    shown = [claim.reading.full or claim.reading.text for claim in claims]
+    shown = [claim.reading.entire for claim in claims]
     for place, reply in enumerate(_read_for([claim.draft for claim in claims], shown, author, label)):
         claim = claims[place]
         if confirms(reply, claim.draft, claim.reading):
