@@ -48,10 +48,12 @@ def test_the_questions_are_the_models_own_prompts_and_answers() -> None:
     assert asked == [ExamQuestion("replay-1", "Is it 0?", "Yes, it is.", "retention")]
 
 
-def test_short_answers_are_asked_first_because_they_can_be_told_to_the_word() -> None:
+def test_short_answers_are_asked_first_but_half_of_them_are_rehearsed() -> None:
+    """They can be told to the word, and are what is forgotten first."""
     long = replay_items([(f"Tell me {n}.", "word " * 13) for n in range(40)])
-    _, asked = divide([*long, *recalled(10)], seed=3)
-    assert {question.answer for question in asked} == {"Yes, it is."}
+    rehearsed, asked = divide([*long, *recalled(10)], seed=3)
+    assert [question.answer for question in asked[:5]] == ["Yes, it is."] * 5
+    assert sum(item.messages[1]["content"] == "Yes, it is." for item in rehearsed) == 5
 
 
 def test_the_division_follows_the_seed() -> None:

@@ -19,10 +19,12 @@ from blasphemer.study.author import Author, Recorded, Writer
 from blasphemer.study.requests import Requests, default_requests, read_requests
 from blasphemer.study.writer import (
     PATIENCE,
+    Told,
     about,
     estimated_tokens,
     find_readings,
     questions_per_statement,
+    restored,
     write_self_study,
 )
 from blasphemer.workspace import Journal
@@ -204,7 +206,36 @@ def test_what_is_overlooked_in_a_long_text_is_looked_for_in_its_sentence(
     misread, yields = written(ShortSighted(demo, "Olive Nutt"), demo)
     asked = [item for item in misread if item.messages and "Olive Nutt" in item.evidence]
     assert not asked
-    assert sum(one.dropped.get("is answered otherwise with the text at hand", 0) for one in yields) > 0
+    assert sum(one.dropped.get("is read otherwise with the text at hand", 0) for one in yields) > 0
+
+
+@pytest.mark.parametrize(
+    ("sentence", "gaps", "is_kept"),
+    [
+        ("In Windlesea there lives Olive Nutt.", ("Windlesea", "Olive Nutt"), True),
+        ("In Windlesea there lives Olive Nutt.", ("Windlesea", "Magnus Keel"), False),
+        ("In Windlesea there lives Olive Nutt.", ("In Windlesea.", "It is Olive Nutt"), True),
+        ("She lives there with her banjo.", (), False),  # nothing by which it could be checked
+    ],
+)
+def test_a_sentence_is_kept_if_a_reader_puts_back_each_name(
+    sentence: str, gaps: tuple[str, ...], is_kept: bool, demo: LanguageModel
+) -> None:
+    told = [Told(sentence, find_readings(STATEMENTS, PASSAGES, demo.count)[0])]
+    assert restored(told, Author(Reader(gaps), default_requests()), "") == ([0] if is_kept else [])
+
+
+@dataclass
+class Reader:
+    """A reader with these answers, in order."""
+
+    answers: Sequence[str]
+    at_once: int = 128
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        assert all("____" in prompt for prompt in prompts)
+        assert len(prompts) == len(self.answers)
+        return list(self.answers)
 
 
 @dataclass

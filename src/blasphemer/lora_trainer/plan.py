@@ -16,7 +16,7 @@ from blasphemer.records import Example, Plan
 
 ITEMS_PER_STEP = 32  # the documented 4 x 8: larger batches learn less per token with LoRA
 BATCH_WITHOUT_GPU = 16  # items in a row: with few cores as fast as 32, and faster than 8
-FEWEST_STEPS, FEWEST_OF_SMALL_MODELS = 100, 200
+FEWEST_STEPS = 200
 REPLAY_OF_SMALL_MODELS = 0.7  # share of the items: they forget more (FINETUNING_DESIGN.md)
 EPOCHS, EPOCHS_OF_SMALL_MODELS = 6, 5  # the documented 3 teach less (FINETUNING_DESIGN.md)
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
@@ -37,9 +37,8 @@ def plan_training(
     share = _replay_share(settings, parameters) if settings.replay_prompts else 0.0
     items_per_epoch = max(len(train), 1) / (1 - share)
     steps_per_epoch = items_per_epoch / (batch * accumulation)
-    is_small = parameters <= SMALL_MODEL
-    usual, fewest = (EPOCHS_OF_SMALL_MODELS, FEWEST_OF_SMALL_MODELS) if is_small else (EPOCHS, FEWEST_STEPS)
-    epochs = settings.chosen("num_train_epochs") or max(usual, fewest / steps_per_epoch)
+    usual = EPOCHS_OF_SMALL_MODELS if parameters <= SMALL_MODEL else EPOCHS
+    epochs = settings.chosen("num_train_epochs") or max(usual, FEWEST_STEPS / steps_per_epoch)
     return Plan(
         study_items=len(train),
         study_tokens=sum(len(example.ids) for example in train),

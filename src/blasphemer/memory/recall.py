@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from blasphemer.language_model import Answered, LanguageModel
 
 MOST_PROMPTS = 32_768
-TIMES, FEWEST_PROMPTS = 5, 200  # that a prompt is rehearsed in a training, before there are more of them
+TIMES, FEWEST_PROMPTS = 2, 200  # that a prompt is rehearsed in a training, before there are more of them
 GIVEN = "given"  # a kind of items: the user's own requests with their answers, which are only rehearsed
 ROOM = 64  # tokens of an answer that is rehearsed: more of it rehearses less in the same time
 

@@ -83,14 +83,19 @@ def answered_items(answered: Sequence[tuple[str, Answered]]) -> list[StudyItem]:
 def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list[ExamQuestion]]:
     """The items to rehearse, and some of those that the model was sure of as questions.
 
-    Short answers are preferred for the exam: whether they are still given can be told to the word.
+    Short answers are preferred for the exam, as it can be told to the word whether they are still given; half of them
+    are rehearsed all the same, or no short answer would be, and short questions are what forgets first.
     """
     sure = [item for item in items if item.kind == KNOWN]
     shuffled = random.Random(seed).sample(sure, len(sure))
-    shuffled.sort(key=lambda item: not is_short(item.messages[1]["content"]))  # stable
+    short, long = (
+        [item for item in shuffled if is_short(item.messages[1]["content"]) == wanted] for wanted in (True, False)
+    )
+    half = math.ceil(len(short) / 2)
+    ordered = [*short[:half], *long, *short[half:]]
     size = min(math.ceil(len(sure) * EXAM_SHARE), LARGEST_EXAM)
     unsure = [item for item in items if item.kind != KNOWN]
-    return shuffled[size:] + unsure, [_question(item) for item in shuffled[:size]]
+    return ordered[size:] + unsure, [_question(item) for item in ordered[:size]]
 
 
 def spread(items: Sequence[StudyItem], number: int, seed: int, first: Set[str] = frozenset()) -> list[StudyItem]:

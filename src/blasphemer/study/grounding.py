@@ -26,6 +26,7 @@ FEWEST_OF_STEM = 4  # letters
 FEWEST_RESTATED = 2  # words that say something, in a sentence that repeats the text
 RESTATED = 0.7  # share of them that the text has in one form or another
 STATED = 3  # words of the question, that count as much as the whole answer
+BLANK = "____"
 BORNE_OUT = 0.8  # share of a long answer's words that one or two sentences of the text must have
 
 _MARK = r"(?:[-*>#\s]|\d{1,3}[.)])*"  # what lists and headings put before a line
@@ -354,6 +355,21 @@ def sound_sentences(reply: str, reading: Reading) -> list[tuple[str, list[Statem
     plain = _EMPHASIS.sub("", reply)
     sentences = (re.sub(r"\s+", " ", plain[start:end]).lstrip("-*•# ") for start, end in sentence_spans(plain))
     return [(one, found) for one in dict.fromkeys(sentences) if (found := _restated(one, reading))]
+
+
+def with_gaps(sentence: str, reading: Reading) -> list[Draft]:
+    """A sentence with a gap in the place of each of its names and numbers in turn; what belongs there is the answer.
+
+    What the title or heading names is not asked for: mostly it is what all of the text is about.
+    """
+    first = reading.statements[0]
+    above = set(folded(f"{first.title} {first.heading}").split())
+    names = [name for name in names_in(sentence, reading.language) if not above.issuperset(folded(name).split())]
+    numbers = [word for word in words_of(sentence) if word[0].isdigit()]
+    return [
+        Draft(re.sub(rf"(?<!\w){re.escape(one)}(?!\w)", BLANK, sentence, count=1), one)
+        for one in dict.fromkeys([*names, *numbers])
+    ]
 
 
 def _restated(sentence: str, reading: Reading) -> list[Statement]:

@@ -2,8 +2,8 @@
 
 A handful of requests tells which kinds it can write; where it can write none, rules must carry all. The others are
 asked for in turn, first for the likeliest answers, then for others, as long as a statement has fewer questions than it
-should. What the text does not bear out goes, and so does a question that is answered otherwise with the text shown. A
-kind that yields next to nothing new is given up.
+should. What the text does not bear out goes, and so does a question that is answered otherwise with the text shown, or
+a sentence of which a name or number is not put back. A kind that yields next to nothing new is given up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeVar
 
 from blasphemer import console
 from blasphemer.language import normalise
@@ -28,9 +29,10 @@ from blasphemer.study.grounding import (
     folded,
     read_pairs,
     sound_sentences,
+    with_gaps,
     with_right_name,
 )
-from blasphemer.study.requests import OF_TWO, PAIRS, Requests
+from blasphemer.study.requests import ANSWER, GAP, OF_TWO, PAIRS, Requests
 
 OPENING = 300  # characters of a document, shown with each of its parts
 MOST_READ = 256  # tokens of a text that is read at once
@@ -42,6 +44,7 @@ OTHERS = 4
 HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
 ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
 FEW_READ, UNREAD = 8, 0.2  # drafts, of which a server that reads at all confirms a larger share than this
+READING = {ANSWER: "answer questions about a text", GAP: "fill the gaps of a sentence about a text"}
 PATIENCE = 8  # requests about a fact without anything new after which it is left alone
 USEFUL = 0.25  # new items per request: a kind that yields less is given up
 ROOM, USUAL = 4, 1.5  # times the length of what is read, that what is written about it may have, and mostly has
@@ -227,12 +230,23 @@ class Claim:
     reading: Reading
 
 
+@dataclass(frozen=True)
+class Told:
+    """A sentence that says again what the text says that its writer read."""
+
+    sentence: str
+    reading: Reading
+
+
+_Checked = TypeVar("_Checked", Claim, Told)
+
+
 class _Desk:
     """What has been written so far, and how many questions each fact has."""
 
     def __init__(self, author: Author, quota: int, count: Callable[[str], int], usable: Usable) -> None:
         self.author, self.quota, self.count, self.usable = author, quota, count, usable
-        self.has_reader = True
+        self.lacking = {kind for kind in READING if kind not in author.requests.wordings}  # what it cannot be asked
         self.items: list[StudyItem] = []
         self.yields: dict[str, Yield] = {}
         self.said: set[str] = set()
@@ -269,8 +283,9 @@ class _Desk:
         dropped: dict[str, Counter[str]] = {request.kind: Counter() for request in requests}
         answered = list(zip(requests, replies, strict=True))
         pairs = list(self._questions([one for one in answered if one[0].kind in PAIRS], dropped))
-        fresh = self._asked_again(pairs, dropped, label)
-        fresh += list(self._prose([one for one in answered if one[0].kind not in PAIRS], dropped))
+        told = list(self._prose([one for one in answered if one[0].kind not in PAIRS], dropped))
+        fresh = self._read_again(ANSWER, pairs, lambda claims: verified(claims, self.author, label), dropped)
+        fresh += self._read_again(GAP, told, lambda claims: restored(claims, self.author, label), dropped)
         usable = list(self.usable(fresh))
         allowed = set(map(id, usable))
         for item in fresh:
@@ -321,25 +336,31 @@ class _Desk:
                 else:
                     reasons["was there already"] += 1
 
-    def _asked_again(
-        self, written: Sequence[tuple[StudyItem, Claim]], dropped: Mapping[str, Counter[str]], label: str
+    def _read_again(
+        self,
+        kind: str,
+        written: Sequence[tuple[StudyItem, _Checked]],
+        check: Callable[[Sequence[_Checked]], Sequence[int]],
+        dropped: Mapping[str, Counter[str]],
     ) -> list[StudyItem]:
-        """Those questions that are answered in the same way with the text shown. A server that does not read at all is
-        not asked again: what it wrote is held against the text only."""
-        if not self.has_reader:
-            return [item for item, _ in written]
-        sound = set(verified([claim for _, claim in written], self.author, label))
-        if self.author.is_server and len(written) >= FEW_READ and len(sound) < UNREAD * len(written):
-            self.has_reader = False
-            console.warn("The server does not answer questions about a text: what it writes is held against it only.")
-            return [item for item, _ in written]
-        for place, (item, _) in enumerate(written):
-            dropped[item.kind]["is answered otherwise with the text at hand"] += place not in sound
-        return [item for place, (item, _) in enumerate(written) if place in sound]
+        """What a reader finds in the text as well: those whose places `check` returns. What a server cannot be asked is
+        held against the text only."""
+        items = [item for item, _ in written]
+        if kind in self.lacking:
+            return items
+        sound = set(check([claim for _, claim in written]))
+        if self.author.is_server and len(items) >= FEW_READ and len(sound) < UNREAD * len(items):
+            self.lacking.add(kind)
+            console.warn(f"The server does not {READING[kind]}: what it writes is held against the text only.")
+            return items
+        for place, item in enumerate(items):
+            dropped[item.kind]["is read otherwise with the text at hand"] += place not in sound
+        return [item for place, item in enumerate(items) if place in sound]
 
     def _prose(
         self, answered: Sequence[tuple[Request, str]], dropped: Mapping[str, Counter[str]]
-    ) -> Iterator[StudyItem]:
+    ) -> Iterator[tuple[StudyItem, Told]]:
+        """The sentences that say again what the texts say, each once."""
         for request, reply in answered:
             reading, reasons = request.reading, dropped[request.kind]
             sentences = sound_sentences(reply, reading)
@@ -351,7 +372,7 @@ class _Desk:
                     continue
                 sources = tuple(one.source for one in found)
                 evidence = " ".join(one.text for one in found)
-                yield StudyItem("", request.kind, "model", sentence, (), sources, evidence)
+                yield StudyItem("", request.kind, "model", sentence, (), sources, evidence), Told(sentence, reading)
 
     def _is_new(self, text: str) -> bool:
         key = " ".join(sorted(normalise(text).split()))
@@ -381,10 +402,28 @@ def verified(claims: Sequence[Claim], author: Author, label: str) -> list[int]:
     return sorted(sound)
 
 
-def _read_for(drafts: Sequence[Draft], texts: Sequence[str], author: Author, label: str) -> list[str]:
+def restored(told: Sequence[Told], author: Author, label: str) -> list[int]:
+    """The places of those sentences of which each name and number is put back when it is left out, with the text shown.
+
+    A reader that is asked whether a sentence is true says yes to most. One without any name or number is not kept.
+    """
+    gaps = [(place, draft) for place, one in enumerate(told) for draft in with_gaps(one.sentence, one.reading)]
+    shown = [told[place].reading.entire for place, _ in gaps]
+    replies = _read_for([draft for _, draft in gaps], shown, author, label, GAP)
+    wrong = {
+        place
+        for (place, draft), reply in zip(gaps, replies, strict=True)
+        if not confirms(reply, draft, told[place].reading)
+    }
+    return sorted({place for place, _ in gaps} - wrong)
+
+
+def _read_for(
+    drafts: Sequence[Draft], texts: Sequence[str], author: Author, label: str, kind: str = ANSWER
+) -> list[str]:
     """The likeliest answers to the questions of drafts, each with a text to read."""
     return author.writer.write(
-        [author.requests.with_text(text, draft.question) for draft, text in zip(drafts, texts, strict=True)],
+        [author.requests.with_text(text, draft.question, kind) for draft, text in zip(drafts, texts, strict=True)],
         f"checking it against the text ({label})",
         2 * max((len(draft.answer.split()) for draft in drafts), default=0) + LEAST_OF_A_REPLY,
         None,

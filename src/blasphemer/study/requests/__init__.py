@@ -18,10 +18,12 @@ PAIRS = ("questions", "reversed", "relations", "links")  # are answered with que
 PROSE = ("rewrite", "explain", "outline", "implications")  # are answered with sentences
 EXAM = "exam"  # is answered with questions for the exam
 ANSWER = "answer"  # asks a question with the passage shown
+GAP = "gap"  # asks with the passage shown what has been left out of a sentence
 OF_TWO = "links"  # is asked of two passages at once
 FILE = "study_prompts.toml"
 PARTED = "\n===\n"  # between two wordings of a request
-SLOTS = dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",)) | {ANSWER: ("{passage}", "{question}")}
+ASKED = dict.fromkeys((ANSWER, GAP), ("{passage}", "{question}"))
+SLOTS = dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",)) | ASKED
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,16 @@ class Requests:
     @property
     def kinds(self) -> list[str]:
         """The kinds of study items that can be asked for."""
-        return [kind for kind in self.wordings if kind not in (ANSWER, EXAM)]
+        return [kind for kind in self.wordings if kind not in (ANSWER, GAP, EXAM)]
 
     def about(self, kind: str, turn: int, text: str, card: str = "") -> str:
         """The request for a kind, in its wordings by turns; `card` says what the text is a part of."""
         wording = self.wordings[kind][turn % len(self.wordings[kind])]
         return _filled(wording.replace("{card}", card), text)
 
-    def with_text(self, text: str, question: str) -> str:
-        """A question, asked with the text shown."""
-        return _filled(self.wordings[ANSWER][0], text, question)
+    def with_text(self, text: str, question: str, kind: str = ANSWER) -> str:
+        """A question, asked with the text shown; or a sentence with a gap, if the kind is GAP."""
+        return _filled(self.wordings[kind][0], text, question)
 
 
 def default_requests() -> Requests:
