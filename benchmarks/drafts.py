@@ -1,8 +1,9 @@
 """How many false drafts go, and how many true ones: `python -m benchmarks.drafts FOLDER ... [--reader MODEL]`.
 
 FOLDER is a set of test-knowledge/natural: `exam.jsonl` has a person's questions with right answers, and
-`false_drafts.jsonl` questions with the answers of a careless reader, whose words mostly stand in the document. Both are
-put through the checks of self-study: by the text alone, and with --reader (a folder or .gguf file) also by asking that
+`false_drafts.jsonl` questions with the answers of a careless reader, whose words mostly stand in the document;
+`true.jsonl` and `false.jsonl` have sentences that say again what the document says, rightly and wrongly. All are put
+through the checks of self-study: by the text alone, and with --reader (a folder or .gguf file) also by asking that
 model.
 """
 
@@ -13,7 +14,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,16 @@ from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, load_model, load_writer
 from blasphemer.quiet import quiet_libraries
 from blasphemer.study.author import Author
-from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, with_right_name
+from blasphemer.study.grounding import (
+    Draft,
+    Groundless,
+    Reading,
+    asked_statement,
+    sound_sentences,
+    with_right_name,
+)
 from blasphemer.study.requests import default_requests
-from blasphemer.study.writer import Claim, find_readings, verified
+from blasphemer.study.writer import Claim, Told, find_readings, restored, verified
 from blasphemer.workspace import RunFolder
 
 
@@ -47,22 +55,16 @@ def read_library(documents: Path, model: LanguageModel) -> Library:
         return dataset_processor.read(Job(settings, RunFolder(Path(folder)), model, inputs, default_requests()))
 
 
-def rows_of(file: Path) -> Iterator[tuple[str, Draft]]:
-    """The drafts of a file, each with the document that it is about."""
-    for line in file.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        yield row["file"], Draft(row["question"], row["answer"])
-
-
-def judged(rows: Sequence[tuple[str, Draft]], readings: Sequence[Reading], reader: Author | None) -> Outcome:
-    """What the checks leave of the drafts. Each is held against every text of its document, as its writer might have
-    read any of them, and asked again with the one that bears it out."""
+def questions(file: Path, readings: Sequence[Reading], reader: Author | None) -> Outcome:
+    """What the checks leave of questions with answers. Each is held against every text of its document, as its writer
+    might have read any of them, and asked again with the one that bears it out."""
     reasons: Counter[str] = Counter()
     claims: list[Claim] = []
-    for file, drafted in rows:
+    rows = rows_of(file)
+    for row in rows:
         refused = ""
-        for reading in (one for one in readings if one.statements[0].file == file):
-            draft = with_right_name(drafted, reading)
+        for reading in _of(row["file"], readings):
+            draft = with_right_name(Draft(row["question"], row["answer"]), reading)
             try:
                 claims.append(Claim(draft, asked_statement(draft, reading), reading))
                 break
@@ -72,6 +74,28 @@ def judged(rows: Sequence[tuple[str, Draft]], readings: Sequence[Reading], reade
             reasons[refused] += 1
     left = None if reader is None else len(verified(claims, reader, "asking again"))
     return Outcome(len(rows), len(claims), left, reasons)
+
+
+def sentences(file: Path, readings: Sequence[Reading], reader: Author | None) -> Outcome:
+    """The same of sentences, each as somebody may have written it who was asked to say a text again."""
+    told: list[Told] = []
+    rows = rows_of(file)
+    for row in rows:
+        said = row[file.stem]
+        told += [Told(said, one) for one in _of(row["file"], readings) if sound_sentences(said, one)][:1]
+    left = None if reader is None else len(restored(told, reader, "asking again"))
+    return Outcome(len(rows), len(told), left, Counter({"repeats nothing of the text": len(rows) - len(told)}))
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _of(file: str, readings: Sequence[Reading]) -> list[Reading]:
+    return [one for one in readings if one.statements[0].file == file]
+
+
+JUDGES = {"exam": questions, "false_drafts": questions, "true": sentences, "false": sentences}
 
 
 @quiet_libraries()
@@ -86,8 +110,10 @@ def main() -> None:
     for folder in chosen.folder:
         library = read_library(folder / "docs", counting)
         readings = find_readings(library.statements, library.passages, counting.count)
-        for name in ("exam", "false_drafts"):
-            found = judged(list(rows_of(folder / f"{name}.jsonl")), readings, author)
+        for name, judge in JUDGES.items():
+            if not (folder / f"{name}.jsonl").exists():
+                continue
+            found = judge(folder / f"{name}.jsonl", readings, author)
             asked = "" if found.by_reader is None else f", {found.by_reader} after asking again"
             sys.stdout.write(f"{folder.name} {name}: {found.drafts}, {found.by_text} by the text{asked}\n")
             for reason, number in found.reasons.most_common():

@@ -13,9 +13,10 @@ from blasphemer.lora_trainer.packing import shared_beginning
 from blasphemer.records import Example, Plan
 
 READINGS_OF_A_STEP = 2.7  # a token that is learnt takes as long as so many that are only read (benchmarks.real)
-REPLAYED, PROMPTS = 80, 200  # tokens of a replay item, and how many are answered beforehand, about
+REPLAYED, REHEARSED = 80, 2  # tokens of a replay item, and how often one is rehearsed, about
 ANSWER = 32  # tokens of an answer in the exam, about
-SITTINGS = 2  # before and after
+SITTINGS = 3  # before, after, and two choices among answers, which take half as long
+SLOWER_SHOWN = 12  # times that an answer takes longer with its passage shown (benchmarks.real)
 BYTES_OF_ADAPTER = 16  # a parameter, its gradient, and two moments in float32
 VALUES_OF_A_LAYER = (16, 4)  # kept for the way back for each token: hidden and intermediate sizes
 
@@ -38,8 +39,8 @@ def foresee(job: Job, plan: Plan, examples: Sequence[Example], questions: int) -
     """What the plan will take on this machine, from writing on."""
     model = job.model
     tokens = tokens_of(plan, examples)
-    recalled = min(plan.replay_items, PROMPTS) * REPLAYED
-    answered = SITTINGS * questions * ANSWER
+    recalled = plan.replay_items // REHEARSED * REPLAYED
+    answered = (SITTINGS + SLOWER_SHOWN) * questions * ANSWER
     return Forecast(
         tokens,
         tokens * READINGS_OF_A_STEP / model.reading_speed / 60,

@@ -50,7 +50,7 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
     mixed = mix_replay(lessons.examples, replay, lessons.plan, job.settings.seed)
     plan = fitted(lessons.plan, len(mixed))
     job.run.save_json("plan.json", asdict(plan))
-    console.say(describe(plan))
+    console.say(lessons.preview.plan if plan == lessons.plan else describe(plan))
     job.model.write_in()
     again = sum(job.took.get(name, 0.0) for name in ("before", "retention_before", "chosen_before"))
     until = job.deadline(reserve=again + SECONDS_OF_WRITING_OUT)
