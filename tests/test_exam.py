@@ -319,6 +319,9 @@ def test_a_missing_answer_is_an_error_not_a_wrong_answer() -> None:
 def test_a_short_answer_is_retained_only_to_the_word() -> None:
     before = asked("Hello?", "Good day to you.")
     assert grade_retention([before] * 3, ["good day to you", "Good day.", ""]).right == (True, False, False)
+    capital = ExamQuestion("q", "What is the capital of Norway?", "The capital of Norway is Oslo.", "retention")
+    answers = ["Oslo", "Norway's capital is Bergen.", "The capital of Norway", "The capital of Norway is not Oslo."]
+    assert grade_retention([capital] * 4, answers).right == (True, False, False, False)
 
 
 def test_a_long_answer_is_retained_when_half_of_it_is_there() -> None:

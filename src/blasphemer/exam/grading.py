@@ -36,9 +36,12 @@ def is_right(question: ExamQuestion, given: str, golds: Collection[str] = ()) ->
 
 
 def grade_retention(questions: Sequence[ExamQuestion], answers: Sequence[str]) -> Marks:
-    """An answer is retained when it is what the model said before training: to the word if short, else nearly."""
+    """An answer is retained when it is what the model said before training: to the word if short, but for words of the
+    question ("It is Oslo" for "The capital of Norway is Oslo" is another answer, "Oslo" is not); else nearly."""
     pairs = zip(questions, answers, strict=True)
-    return Marks(tuple(is_same_answer(given, question.answer) for question, given in pairs), tuple(answers))
+    return Marks(
+        tuple(is_same_answer(given, question.answer, question.question) for question, given in pairs), tuple(answers)
+    )
 
 
 def grade_choice(choices: Sequence[Sequence[str]], likelihoods: Sequence[Sequence[float]]) -> Marks:
@@ -56,9 +59,13 @@ def of_kind(kind: str, questions: Sequence[ExamQuestion], marks: Marks) -> Marks
     return Marks(tuple(marks.right[i] for i in chosen), tuple(marks.answers[i] for i in chosen))
 
 
-def is_same_answer(given: str, before: str) -> bool:
+def is_same_answer(given: str, before: str, question: str = "") -> bool:
     one, other = normalise(given), normalise(before)
-    return one == other if len(other.split()) <= LONGEST_EXACT else token_f1(one, other) >= NEARLY
+    if len(other.split()) > LONGEST_EXACT:
+        return token_f1(one, other) >= NEARLY
+    asked = set(normalise(question).split())
+    said, told = ([word for word in text.split() if word not in asked] for text in (one, other))
+    return one == other or (bool(told) and said == told)
 
 
 def token_f1(one: str, other: str) -> float:

@@ -19,7 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 GROUPED = "sdpa_grouped"  # the name of `_grouped_attention` among transformers' ways of attention
-REFILL = 0.75  # of the places taken: with fewer, new rows are let in
+REFILL = 0.75  # of the places at work: with fewer, those of rows that have ended are cleared, and new ones let in
 GROWN_BY = 64  # places for new keys and values, made at once
 LIKELIEST = 1024  # tokens that are sampled from
 MANY = sys.maxsize
@@ -95,6 +95,8 @@ def write_rows(
     with torch.no_grad(), _grouped(weights):
         batch: _Batch | None = None
         while pending or batch:
+            if batch and len(batch.at_work) <= REFILL * min(len(batch.rows), most_rows):
+                batch = batch.only(batch.at_work)
             taken = len(batch.rows) if batch else 0
             while pending and taken <= REFILL * most_rows:
                 group = _next_group(pending, most_rows - taken, most_tokens - (batch.size if batch else 0))
@@ -182,6 +184,11 @@ class _Batch:
     @property
     def size(self) -> int:
         return self.mask.numel()
+
+    @property
+    def at_work(self) -> list[int]:
+        """The places of the rows that go on."""
+        return [place for place, row in enumerate(self.rows) if row.goes_on]
 
     def only(self, kept: list[int]) -> _Batch:
         """Some of the rows, without the places that none of them has."""
@@ -297,18 +304,19 @@ def _step(
     cut_loops: bool,
     advance: Callable[[int, int], object],
 ) -> _Batch | None:
-    """One more token for each row; the rows that go on, or None."""
+    """One more token for each row that goes on; None when there is none left.
+
+    Rows that have ended are computed along until many have: to clear their places, all keys and values are copied.
+    """
     chosen = batch.logits.argmax(-1) if sampling is None else _drawn(batch.logits, sampling)
-    likely = batch.logits.float().max(-1).values - batch.logits.float().logsumexp(-1)
-    for row, token, likelihood in zip(batch.rows, chosen.tolist(), likely.tolist(), strict=True):
-        row.take(token, likelihood, stops, cut_loops)
-    kept = [place for place, row in enumerate(batch.rows) if row.goes_on]
-    advance(len(batch.rows) - len(kept), len(batch.rows))
-    if not kept:
+    likely = (batch.logits.float().max(-1).values - batch.logits.float().logsumexp(-1)).tolist()
+    tokens, working = chosen.tolist(), batch.at_work
+    for place in working:
+        batch.rows[place].take(tokens[place], likely[place], stops, cut_loops)
+    left = len(batch.at_work)
+    advance(len(working) - left, len(working))
+    if not left:
         return None
-    if len(kept) < len(batch.rows):
-        chosen = chosen[torch.tensor(kept, device=chosen.device)]
-        batch = batch.only(kept)
     batch.mask = torch.nn.functional.pad(batch.mask, (0, 1), value=1)
     made = weights(
         input_ids=chosen[:, None],

@@ -72,11 +72,13 @@ def replay_items(pairs: Sequence[tuple[str, str]], kind: str = KNOWN) -> list[St
 
 
 def answered_items(answered: Sequence[tuple[str, Answered]]) -> list[StudyItem]:
-    """The same of prompts that were not the model's own, also where its answer was broken off."""
+    """The same of prompts that were not the model's own, also where its answer was broken off: that, a long answer and
+    one that it was not sure of is only rehearsed."""
     return [
-        StudyItem(f"{KNOWN}-{number}", KNOWN, "model", messages=exchange(prompt, answer.text), ended=answer.ended)
+        StudyItem(f"{kind}-{number}", kind, "model", messages=exchange(prompt, answer.text), ended=answer.ended)
         for number, (prompt, answer) in enumerate(answered, 1)
         if normalise(answer.text)
+        for kind in [KNOWN if is_short(answer.text) and answer.ended and answer.sureness > SURE else HALF_KNOWN]
     ]
 
 
