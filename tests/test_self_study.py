@@ -15,7 +15,7 @@ from blasphemer.language import normalise
 from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.language_model.weights import model_path
 from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyItem, Yield
-from blasphemer.study.author import Author, Recorded, Writer
+from blasphemer.study.author import Author, Recorded, Writer, without_thoughts
 from blasphemer.study.requests import Requests, default_requests, read_requests
 from blasphemer.study.writer import (
     PATIENCE,
@@ -187,6 +187,20 @@ def test_answers_are_kept_on_disk_and_not_asked_for_twice(demo: LanguageModel, t
     file.write_text(whole[: len(whole) // 2], encoding="utf-8")  # a kill in the middle of a line
     assert written(Recorded(demo, Journal(file)), demo) == first
     assert file.read_text(encoding="utf-8") == whole
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("<think>Q: Is it? A: No.</think>\nQ: Who waits? A: A heron.", "Q: Who waits? A: A heron."),
+        ("It may be a heron.\n</think>\n\nA heron.", "A heron."),
+        ("[THINK]A heron?[/THINK]A heron.", "A heron."),
+        ("<think>A heron? Or perhaps", ""),
+        ("A heron, I think.", "A heron, I think."),
+    ],
+)
+def test_what_a_writer_thinks_aloud_is_not_what_it_says(reply: str, said: str) -> None:
+    assert without_thoughts(reply) == said
 
 
 class Unwilling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 ADVICE = (
     "A model that follows instructions and has 1.5 billion parameters or more writes better: name one with --writer "
     "(a folder, a .gguf file or a hub name), or a server with --study-endpoint."
+)
+
+# Up to where it ends, whether the reply or the prompt began it; or begun and never ended
+_THOUGHT = re.compile(
+    r"\A.*(?:</(?:think|thinking|thought)>|\[/THINK\])|(?:<(?:think|thinking|thought)>|\[THINK\]).*\Z", re.DOTALL
 )
 
 
@@ -55,7 +61,12 @@ class Recorded:
                     [*batch, longest, drawn], partial(self.writer.write, batch, "", longest, drawn)
                 )
                 advance(len(batch))
-        return answers
+        return list(map(without_thoughts, answers))
+
+
+def without_thoughts(reply: str) -> str:
+    """What a model says when it has thought aloud; nothing, if it did not come to an end with that."""
+    return _THOUGHT.sub("", reply).strip()
 
 
 @dataclass
