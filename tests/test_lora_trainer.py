@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,4 +166,17 @@ def test_training_leaves_gradients_and_random_state_as_it_found_them(tiny_folder
 def test_examples_become_labels_that_are_learnt_only_where_marked() -> None:
     """Pitfall 15."""
     row = lora_trainer._dataset([Example((5, 6, 7), (False, True, True))])[0]
-    assert row == {"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}
+    assert row == {"input_ids": [5, 6, 7], "labels": [-100, 6, 7], "rehearsed": False}
+
+
+def test_what_is_rehearsed_is_held_to_what_the_model_expects_without_the_adapter(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Nothing is to be learnt of it, until something else has been learnt."""
+    settings = settings_for(tiny_folder)
+    model = load_model(settings)
+    rehearsed = [replace(example, rehearsed=True) for example in encode(items(), model.tokenizer, 256)]
+    lora_trainer.train_lora(model, rehearsed, [], make_plan(2), settings, RunFolder(tmp_path))
+    first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["loss"] == pytest.approx(0, abs=1e-5)
+    assert first["grad_norm"] == pytest.approx(0, abs=1e-3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -22,8 +25,11 @@ ITEMS = [
 ]
 
 
-def rows_of(examples: list[Example]) -> list[dict[str, list[int]]]:
-    return [{"input_ids": list(example.ids), "labels": labels_of(example)} for example in examples]
+def rows_of(examples: list[Example]) -> list[dict[str, Any]]:
+    return [
+        {"input_ids": list(example.ids), "labels": labels_of(example), "rehearsed": example.rehearsed}
+        for example in examples
+    ]
 
 
 def loss_alone(weights: torch.nn.Module, examples: list[Example]) -> torch.Tensor:
@@ -37,7 +43,7 @@ def loss_alone(weights: torch.nn.Module, examples: list[Example]) -> torch.Tenso
 
 
 def loss_packed(weights: torch.nn.Module, examples: list[Example], beginning: tuple[int, ...]) -> torch.Tensor:
-    row = Packer(beginning)(rows_of(examples))
+    row = Packer(beginning).packed(rows_of(examples))
     labels = row.pop("labels")[0, 1:]
     return cross_entropy(weights(**row, use_cache=False).logits[0], labels, reduction="none")
 
@@ -73,6 +79,18 @@ def test_what_chats_share_is_the_templates_own_words_and_nothing_that_is_learnt(
     assert tiny.tokenizer.decode(beginning) == "<s><|user|>\nW"  # who, and where
     assert shared_beginning(encode(ITEMS[2:3], tiny.tokenizer, 512)) == ()
     assert shared_beginning(encode(ITEMS[:1] * 2, tiny.tokenizer, 512)) != examples[0].ids
+
+
+def test_what_is_rehearsed_stands_in_a_row_of_its_own_as_well(tiny: LanguageModel) -> None:
+    examples = encode(ITEMS, tiny.tokenizer, 512)
+    examples = [replace(example, rehearsed=place in (1, 2)) for place, example in enumerate(examples)]
+    packer = Packer(shared_beginning(examples))
+    row = packer(rows_of(examples))
+    alone = packer.packed(rows_of(examples[1:3]))
+    assert torch.equal(row["reference"]["input_ids"], alone["input_ids"])
+    assert row["rehearsed"].shape == row["logits_to_keep"].shape
+    assert torch.equal(row["labels"][0, 1:][row["rehearsed"]], alone["labels"][0, 1:])
+    assert "reference" not in packer(rows_of(examples[:1]))
 
 
 def test_no_place_sees_another_example(tiny: LanguageModel) -> None:

@@ -240,10 +240,14 @@ class Yield:
 
 @dataclass(frozen=True)
 class Example:
-    """A study item as the model sees it: `learn[i]` is True when `ids[i]` is a target of the loss."""
+    """A study item as the model sees it: `learn[i]` is True when `ids[i]` is a target of the loss.
+
+    Of what is `rehearsed` the target is all that the model expected there before, and not that token alone.
+    """
 
     ids: tuple[int, ...]
     learn: tuple[bool, ...]
+    rehearsed: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ everywhere: `grade`.
 from blasphemer.exam.grading import LONGEST_EXACT, grade, of_kind
 from blasphemer.exam.leaks import without_leaks
 from blasphemer.exam.paper import fingerprint, read_exam_file, set_paper
+from blasphemer.exam.questions import MOST_ANSWER_WORDS, clear
 from blasphemer.exam.sitting import CHOICES, Sitting, choices, sit, sit_open_book
 
 __all__ = [
-    "CHOICES", "LONGEST_EXACT", "Sitting", "choices", "fingerprint", "grade", "of_kind", "read_exam_file", "set_paper",
-    "sit", "sit_open_book", "without_leaks",
+    "CHOICES", "LONGEST_EXACT", "MOST_ANSWER_WORDS", "Sitting", "choices", "clear", "fingerprint", "grade", "of_kind",
+    "read_exam_file", "set_paper", "sit", "sit_open_book", "without_leaks",
 ]  # fmt: skip

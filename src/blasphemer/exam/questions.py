@@ -43,14 +43,14 @@ def write_questions(statements: Sequence[Statement]) -> list[ExamQuestion]:
         if question:
             found.append(question)
             asked.add(_home(statement))
-    return _clear(found)
+    return clear(found)
 
 
 def _home(statement: Statement) -> tuple[str, int]:
     return statement.file, statement.block
 
 
-def _clear(questions: Sequence[ExamQuestion]) -> list[ExamQuestion]:
+def clear(questions: Sequence[ExamQuestion]) -> list[ExamQuestion]:
     """Without those whose words ask for several answers; what is said twice is asked once."""
     answers: dict[str, set[str]] = {}
     for question in questions:

@@ -54,13 +54,24 @@ class Packer:
 
     beginning: tuple[int, ...]
 
-    def __call__(self, rows: Sequence[dict[str, list[Any]]]) -> dict[str, torch.Tensor]:
-        """A data collator: rows with `input_ids` and `labels` (IGNORED where nothing is learnt) to one row.
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """A data collator: rows with `input_ids`, `labels` (IGNORED where nothing is learnt), `rehearsed` to one row.
 
-        Returns `input_ids` and `position_ids` (1, places), `attention_mask` (1, 1, places, places) that is True where
-        one place sees another, `logits_to_keep` (learnt): the places that score what is learnt, and `labels` (1,
-        1 + learnt): the trainer counts them from the second on.
+        Returns what `packed` does; `rehearsed` (learnt), True for what is learnt of such rows; and `reference`, what
+        `packed` makes of them alone, where there are any.
         """
+        made: dict[str, Any] = self.packed(rows)
+        learnt = [sum(label != IGNORED for label in row["labels"][1:]) for row in rows]
+        rehearsed = [bool(row["rehearsed"]) for row in rows]
+        made["rehearsed"] = torch.tensor(rehearsed).repeat_interleave(torch.tensor(learnt))
+        if any(rehearsed):
+            made["reference"] = self.packed([row for row, is_so in zip(rows, rehearsed, strict=True) if is_so])
+        return made
+
+    def packed(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Rows in one: `input_ids` and `position_ids` (1, places), `attention_mask` (1, 1, places, places) that is True
+        where one place sees another, `logits_to_keep` (learnt): the places that score what is learnt, and `labels` (1,
+        1 + learnt): the trainer counts them from the second on."""
         size = len(self.beginning)
         ids, positions, owners = list(self.beginning), list(range(size)), [0] * size
         scored: list[int] = []

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, kl_div
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
@@ -46,8 +46,7 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
     """Train on the lessons, with what is rehearsed mixed in; None where the run has its adapter already."""
     if job.run.has("adapter"):
         return None
-    replay = [e for e in encode(rehearsed, job.model.tokenizer, job.model.context) if len(e.ids) <= job.longest]
-    mixed = mix_replay(lessons.examples, replay, lessons.plan, job.settings.seed)
+    mixed = mix_replay(lessons.examples, _encoded(job, rehearsed), lessons.plan, job.settings.seed)
     plan = fitted(lessons.plan, len(mixed))
     job.run.save_json("plan.json", asdict(plan))
     console.say(lessons.preview.plan if plan == lessons.plan else describe(plan))
@@ -55,6 +54,17 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
     again = sum(job.took.get(name, 0.0) for name in ("before", "retention_before", "chosen_before"))
     until = job.deadline(reserve=again + SECONDS_OF_WRITING_OUT)
     return train_lora(job.model, mixed, lessons.validation, plan, job.settings, job.run, until)
+
+
+def _encoded(job: Job, rehearsed: Sequence[StudyItem]) -> list[Example]:
+    """What is rehearsed, as far as it is not too long. After an abliteration the model that training begins with is not
+    the one that answered: then its words alone are learnt, as are those of the user."""
+    examples = zip(rehearsed, encode(rehearsed, job.model.tokenizer, job.model.context), strict=True)
+    return [
+        replace(example, rehearsed=job.settings.fine_tune_only and item.writer == "model")
+        for item, example in examples
+        if len(example.ids) <= job.longest
+    ]
 
 
 def train_lora(
@@ -154,15 +164,22 @@ def _warmup(plan: Plan, settings: Settings) -> int:
 
 
 class _PackedTrainer(SFTTrainer):  # type: ignore[misc]
-    """TRL's trainer for rows of a Packer: the loss of what is learnt, of which alone the scores are computed."""
+    """TRL's trainer for rows of a Packer: the loss of what is learnt, of which alone the scores are computed.
+
+    Of what is rehearsed it is the Kullback-Leibler divergence from what the model expects without the adapter.
+    """
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         row = dict(inputs)
-        labels = row.pop("labels")[0, 1:]  # (learnt)
+        labels, rehearsed = row.pop("labels")[0, 1:], row.pop("rehearsed")  # (learnt)
+        reference = row.pop("reference", None)
         outputs = model(**row, use_cache=False)
-        losses = cross_entropy(outputs.logits[0].float(), labels, reduction="sum")
+        scores = outputs.logits[0].float()  # (learnt, vocabulary)
+        losses = cross_entropy(scores[~rehearsed], labels[~rehearsed], reduction="sum")
+        if reference:
+            losses = losses + self._divergence(model, scores[rehearsed], reference)
         count = labels.numel() if num_items_in_batch is None else num_items_in_batch
         loss = losses / max(int(count), 1)
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
@@ -172,6 +189,13 @@ class _PackedTrainer(SFTTrainer):  # type: ignore[misc]
             self._total_train_tokens += int(self.accelerator.gather_for_metrics(local).sum())
             self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return (loss, outputs) if return_outputs else loss
+
+    def _divergence(self, model: Any, scores: torch.Tensor, reference: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Of scores from those without the adapter, summed over the places: (places, vocabulary) to a number."""
+        row = {name: value for name, value in reference.items() if name != "labels"}
+        with torch.no_grad(), self.accelerator.unwrap_model(model).disable_adapter():
+            before = model(**row, use_cache=False).logits[0].float().log_softmax(-1)
+        return kl_div(scores.log_softmax(-1), before, log_target=True, reduction="sum")
 
 
 def _arguments(
@@ -216,6 +240,7 @@ def _dataset(examples: Sequence[Example]) -> Dataset:
     rows = {
         "input_ids": [list(example.ids) for example in place],
         "labels": [labels_of(example) for example in place],
+        "rehearsed": [example.rehearsed for example in place],
     }
     return Dataset.from_dict(rows).select([place[example] for example in examples])
 

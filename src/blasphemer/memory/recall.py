@@ -72,7 +72,7 @@ def _recalled(model: LanguageModel, plan: Plan, asked_for: Set[str], settings: S
         return []
     unwanted = () if settings.fine_tune_only else settings.refusal_markers
     own = own_requests(settings.replay_dataset)
-    items = replay_items([pair for pair in own if pair[1]], GIVEN)
+    items = [replace(item, writer="documents") for item in replay_items([pair for pair in own if pair[1]], GIVEN)]
     requests = [request for request, answer in own if not answer]
     is_small = model.parameters <= SMALL_MODEL
     if not is_small:

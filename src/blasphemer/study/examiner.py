@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from blasphemer.dataset_processor import Library
-from blasphemer.exam import fingerprint
+from blasphemer.exam import MOST_ANSWER_WORDS, clear, fingerprint
 from blasphemer.job import Job
 from blasphemer.language import normalise
 from blasphemer.languages import language
@@ -21,7 +21,6 @@ from blasphemer.study.requests import EXAM
 from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, about, find_readings, verified
 from blasphemer.workspace import freeze
 
-MOST_WORDS = 6  # of an answer
 SHARE = 0.5  # of exam_questions that may be written so
 
 
@@ -59,7 +58,7 @@ def _claims(readings: Sequence[Reading], author: Author) -> list[Claim]:
                 statement = asked_statement(draft, reading)
             except Groundless:
                 continue
-            is_short = len(normalise(draft.answer).split()) <= MOST_WORDS
+            is_short = len(normalise(draft.answer).split()) <= MOST_ANSWER_WORDS
             if is_short and states(statement, draft.answer):
                 claims.append(Claim(draft, statement, reading))
     return claims
@@ -67,18 +66,15 @@ def _claims(readings: Sequence[Reading], author: Author) -> list[Claim]:
 
 def _questions(claims: Sequence[Claim]) -> list[ExamQuestion]:
     """One question about each statement, and none with two answers."""
-    first = {claim.statement.source: claim for claim in reversed(claims)}
-    answers: dict[str, set[str]] = {}
-    for claim in claims:
-        answers.setdefault(normalise(claim.draft.question), set()).add(normalise(claim.draft.answer))
-    once = [claim for claim in reversed(first.values()) if len(answers[normalise(claim.draft.question)]) == 1]
-    return [_question(number, claim) for number, claim in enumerate(once, 1)]
+    asked = clear([_question(claim) for claim in claims])
+    first = {(one.passage, one.start): one for one in reversed(asked)}
+    return [replace(one, id=f"w-{number}") for number, one in enumerate(reversed(first.values()), 1)]
 
 
-def _question(number: int, claim: Claim) -> ExamQuestion:
+def _question(claim: Claim) -> ExamQuestion:
     statement, draft = claim.statement, claim.draft
     return ExamQuestion(
-        f"w-{number}", _anchored(draft, claim.reading), draft.answer.rstrip(" .;,"), "written", statement.passage,
+        "", _anchored(draft, claim.reading), draft.answer.rstrip(" .;,"), "written", statement.passage,
         statement.start, statement.end, (), statement.in_context,
     )  # fmt: skip
 
