@@ -230,7 +230,7 @@ class StudySettings(Section):
     """Seconds to wait for one answer of the server; it is asked again a few times."""
     study_endpoint_requests: int = Field(4, ge=1)
     """Requests that are put to the server at once."""
-    replay_share: float = Field(0.15, ge=0, le=0.9)
+    replay_share: float = Field(0.3, ge=0, le=0.9)
     """Share of the trained items that rehearse what the model said before; unset, 0.7 of at most 100M parameters."""
     replay_prompts: int = Field(2048, ge=0)
     """Prompts to be answered before training, rehearsed and asked again; unset, as many as are rehearsed."""

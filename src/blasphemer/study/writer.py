@@ -344,9 +344,9 @@ class _Desk:
         dropped: Mapping[str, Counter[str]],
     ) -> list[StudyItem]:
         """What a reader finds in the text as well: those whose places `check` returns. What a server cannot be asked is
-        held against the text only."""
+        held against the text only; one that answers no questions fills no gaps either."""
         items = [item for item, _ in written]
-        if kind in self.lacking:
+        if self.lacking & {kind, ANSWER}:
             return items
         sound = set(check([claim for _, claim in written]))
         if self.author.is_server and len(items) >= FEW_READ and len(sound) < UNREAD * len(items):
