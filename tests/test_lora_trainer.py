@@ -14,11 +14,13 @@ import torch
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
 from blasphemer.errors import BlasphemerError, ModelError
+from blasphemer.job import Job
 from blasphemer.language_model.chat_format import encode
 from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.lora_trainer import trainer as lora_trainer
 from blasphemer.records import Example, Message, Plan, StudyItem
 from blasphemer.report import scorecard
+from blasphemer.study.requests import default_requests
 from blasphemer.workspace import RunFolder
 
 TEXTS = ["The heron stands in the water.", "The heron waits.", "It waits for the fish in the cold water at dawn."]
@@ -180,3 +182,11 @@ def test_what_is_rehearsed_is_held_to_what_the_model_expects_without_the_adapter
     first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
     assert first["loss"] == pytest.approx(0, abs=1e-5)
     assert first["grad_norm"] == pytest.approx(0, abs=1e-3)
+
+
+def test_of_the_users_own_answers_the_words_are_learnt(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = settings_for(tiny_folder)
+    job = Job(settings, RunFolder(tmp_path), load_model(settings), [], default_requests())
+    own, imagined = items(2)
+    encoded = lora_trainer._encoded(job, [replace(own, writer="documents"), replace(imagined, writer="model")])
+    assert [example.rehearsed for example in encoded] == [False, True]

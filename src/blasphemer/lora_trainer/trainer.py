@@ -57,11 +57,10 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
 
 
 def _encoded(job: Job, rehearsed: Sequence[StudyItem]) -> list[Example]:
-    """What is rehearsed, as far as it is not too long. After an abliteration the model that training begins with is not
-    the one that answered: then its words alone are learnt, as are those of the user."""
+    """What is rehearsed, as far as it is not too long. Of the user's own answers the words are learnt."""
     examples = zip(rehearsed, encode(rehearsed, job.model.tokenizer, job.model.context), strict=True)
     return [
-        replace(example, rehearsed=job.settings.fine_tune_only and item.writer == "model")
+        replace(example, rehearsed=item.writer == "model")
         for item, example in examples
         if len(example.ids) <= job.longest
     ]
