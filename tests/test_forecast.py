@@ -24,7 +24,7 @@ def test_the_tokens_foreseen_are_those_of_the_rows(tiny: LanguageModel) -> None:
     examples = encode(ITEMS, tiny.tokenizer, 512)
     packer = Packer(shared_beginning(examples))
     rows = [{"input_ids": list(one.ids), "labels": list(one.ids)} for one in examples]
-    computed = sum(packer(rows[start : start + 4])["input_ids"].numel() for start in (0, 4))
+    computed = sum(packer.packed(rows[start : start + 4])["input_ids"].numel() for start in (0, 4))
     assert tokens_of(PLAN, examples) == 3 * computed
 
 

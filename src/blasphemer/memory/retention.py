@@ -27,7 +27,7 @@ SHORT, LONG = 32, 256
 SHORT_PER_LONG = 128
 FREELY = 1 / 3  # of the short ones; the others go on from beginnings that were imagined with several names
 SURE = 0.8  # a model that is less sure of a word in a short answer guesses, and a guess is not worth keeping ...
-SURE_OF_NAMES = 0.3  # ... unless it is about a name that it knows:
+SURE_OF_NAMES = 0.3  # ... unless it is about a name that it knows, or what everybody asks:
 FEWEST_ASKED, SURE_OF_ALL = 3, 0.65  # one about which it is as sure on average, over at least so many answers
 LARGEST_EXAM = 200
 # Kinds of items: to be rehearsed or asked again; and only rehearsed: guesses, and answers in place of refusals
@@ -72,13 +72,17 @@ def replay_items(pairs: Sequence[tuple[str, str]], kind: str = KNOWN) -> list[St
 
 
 def answered_items(answered: Sequence[tuple[str, Answered]]) -> list[StudyItem]:
-    """The same of prompts that were not the model's own, also where its answer was broken off: that, a long answer and
-    one that it was not sure of is only rehearsed."""
+    """The same of prompts that were not the model's own, also where its answer was broken off. That, a long answer and
+    a guess are only rehearsed."""
+
+    def kind(answer: Answered) -> str:
+        is_sure = answer.ended and answer.sureness > SURE_OF_NAMES
+        return KNOWN if is_sure and is_short(answer.text) else HALF_KNOWN
+
     return [
-        StudyItem(f"{kind}-{number}", kind, "model", messages=exchange(prompt, answer.text), ended=answer.ended)
+        StudyItem(f"r-{number}", kind(answer), "model", messages=exchange(prompt, answer.text), ended=answer.ended)
         for number, (prompt, answer) in enumerate(answered, 1)
         if normalise(answer.text)
-        for kind in [KNOWN if is_short(answer.text) and answer.ended and answer.sureness > SURE else HALF_KNOWN]
     ]
 
 
