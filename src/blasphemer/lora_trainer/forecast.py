@@ -12,7 +12,8 @@ from blasphemer.language_model import LanguageModel
 from blasphemer.lora_trainer.packing import shared_beginning
 from blasphemer.records import Example, Plan
 
-READINGS_OF_A_STEP = 2.7  # a token that is learnt takes as long as so many that are only read (benchmarks.real)
+# A token that is learnt takes as long as so many that are only read; and what it was before, so many (benchmarks.real)
+READINGS_OF_A_STEP, READINGS_OF_A_REFERENCE = 4.7, 2.5
 REPLAYED, REHEARSED = 80, 2  # tokens of a replay item, and how often one is rehearsed, about
 ANSWER = 32  # tokens of an answer in the exam, about
 SITTINGS = 3  # before, after, and two choices among answers, which take half as long
@@ -41,9 +42,10 @@ def foresee(job: Job, plan: Plan, examples: Sequence[Example], questions: int) -
     tokens = tokens_of(plan, examples)
     recalled = plan.replay_items // REHEARSED * REPLAYED
     answered = (SITTINGS + SLOWER_SHOWN) * questions * ANSWER
+    readings = tokens * READINGS_OF_A_STEP + plan.replay_items * REPLAYED * READINGS_OF_A_REFERENCE
     return Forecast(
         tokens,
-        tokens * READINGS_OF_A_STEP / model.reading_speed / 60,
+        readings / model.reading_speed / 60,
         (recalled + answered) / model.writing_speed / 60,
         gigabytes(model, job.settings, examples, plan.batch_size),
     )
