@@ -268,7 +268,7 @@ class TrainingSettings(Section):
     loraplus_lr_ratio: float = Field(16.0, ge=1)
     """How many times faster the adapter's B matrices learn than its A matrices (LoRA+), around learning_rate."""
     num_train_epochs: float = Field(3, gt=0)
-    """Passes over the study material; unless set, 6 (5 up to 100M parameters), and more where there is little of it."""
+    """Passes over the study material; unless set, 8 (5 up to 100M parameters), and more where there is little of it."""
     per_device_train_batch_size: int = Field(4, ge=1)
     """Items per device and micro-step; unless set, 8 without a GPU."""
     per_device_eval_batch_size: int = Field(4, ge=1)

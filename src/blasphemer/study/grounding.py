@@ -124,6 +124,12 @@ class Reading:
         return f"{folded(' '.join([self.text, *above]))} {self.document}"
 
     @cached_property
+    def above(self) -> frozenset[str]:
+        """The words of title and heading."""
+        first = self.statements[0]
+        return frozenset(folded(f"{first.title} {first.heading}").split())
+
+    @cached_property
     def stems(self) -> frozenset[str]:
         """Of the words that may be repeated."""
         return frozenset(map(_stem, self.whole.split()))
@@ -205,9 +211,7 @@ def asked_statement(draft: Draft, reading: Reading) -> Statement:
 
 def _is_exchanged(draft: Draft, reading: Reading) -> bool:
     """Is a question about something by name, and its answer said of other things only?"""
-    first = reading.statements[0]
-    above = set(folded(f"{first.title} {first.heading}").split())
-    asked = {word for name in reading.names_in(draft.question) for word in name.split()} - above
+    asked = {word for name in reading.names_in(draft.question) for word in name.split()} - reading.above
     answer = folded(draft.answer)
     stating = [one for one in reading.statements if _states(one, answer)]
     about = {word for one in stating for name in reading.subjects(one, answer) for word in name.split()}
@@ -310,11 +314,7 @@ def _is_known(said: str, reading: Reading, is_answer: bool = False) -> bool:
 
 def _begun_with(said: str) -> set[str]:
     """The words that begin a question or a part of it, and so have a capital whatever they are."""
-    return (
-        {match[1] for match in re.finditer(r"(?:^|[.!?:;]\s+|[\"“«(])(\w+(?:['’]\w+)?)", said)}
-        if "?" in said
-        else set()
-    )
+    return set(_FIRST_WORDS.findall(said)) if "?" in said else set()
 
 
 def _is_in(name: str, reading: Reading) -> bool:
@@ -362,9 +362,8 @@ def with_gaps(sentence: str, reading: Reading) -> list[Draft]:
 
     What the title or heading names is not asked for: mostly it is what all of the text is about.
     """
-    first = reading.statements[0]
-    above = set(folded(f"{first.title} {first.heading}").split())
-    names = [name for name in names_in(sentence, reading.language) if not above.issuperset(folded(name).split())]
+    named = names_in(sentence, reading.language)
+    names = [name for name in named if not reading.above.issuperset(folded(name).split())]
     numbers = [word for word in words_of(sentence) if word[0].isdigit()]
     return [
         Draft(re.sub(rf"(?<!\w){re.escape(one)}(?!\w)", BLANK, sentence, count=1), one)
@@ -377,8 +376,7 @@ def _restated(sentence: str, reading: Reading) -> list[Statement]:
     none where it says something else."""
     known = language(reading.language)
     said = folded(sentence).split()
-    first = reading.statements[0]
-    above = set(map(_stem, folded(f"{first.title} {first.heading}").split()))
+    above = set(map(_stem, reading.above))
     words = {_stem(word) for word in said if word not in known.small} - above
     if len(words) < FEWEST_RESTATED or not _is_known(sentence, reading):
         return []
