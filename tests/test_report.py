@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from blasphemer.exam import Sitting, grade
-from blasphemer.records import Conduct, ExamQuestion, Marks
+from blasphemer.records import Conduct, ExamQuestion, Likelihood, Marks
 from blasphemer.report.scorecard import Results, is_less_refusing, summary, verdict
 
 ALL_KNOWN = Marks((True,) * 9, ("",) * 9)
@@ -65,6 +67,25 @@ def test_a_scorecard_is_told_in_one_line() -> None:
     }
     assert summary(card) == "documents 50.0% -> 100.0%; refusals 50.0%"
     assert summary({}) == ""
+
+
+@pytest.mark.parametrize(("total", "right", "has_forgotten"), [(5, 3, False), (20, 17, True), (200, 195, False)])
+def test_of_a_few_answers_it_cannot_be_told_that_something_was_forgotten(
+    total: int, right: int, has_forgotten: bool
+) -> None:
+    found = Results(
+        sitting(marks(0, 50), marks(total, total)), sitting(marks(45, 50), marks(right, total)), marks(0, 0)
+    )
+    assert found.has_forgotten is has_forgotten
+    assert ("forgot" in verdict(found)) is has_forgotten
+
+
+def test_divergence_is_the_likelihood_that_a_token_has_lost() -> None:
+    then, now = [Likelihood(-1.0, 10), Likelihood(-4.0, 30)], [Likelihood(-3.0, 10), Likelihood(-6.0, 30)]
+    before, after = (replace(sitting(marks(0, 4)), at_length=found) for found in (then, now))
+    assert Results(before, after, marks(0, 0)).divergence == pytest.approx(0.1)
+    assert Results(before, None, marks(0, 0)).divergence is None
+    assert Results(sitting(marks(0, 4)), sitting(marks(4, 4)), marks(0, 0)).divergence is None
 
 
 def examined(*answers: str) -> Results:

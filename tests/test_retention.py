@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from blasphemer.memory.retention import HALF_KNOWN, divide, guessed_names, is_worth_keeping, replay_items, spread
+from dataclasses import replace
+
+from blasphemer.exam import AT_LENGTH
+from blasphemer.memory.recall import GIVEN
+from blasphemer.memory.retention import (
+    HALF_KNOWN,
+    MOST_AT_LENGTH,
+    divide,
+    guessed_names,
+    is_worth_keeping,
+    replay_items,
+    set_aside,
+    spread,
+)
 from blasphemer.memory.wordings import wordings_in
 from blasphemer.records import ExamQuestion, StudyItem, exchange
 
@@ -77,6 +90,18 @@ def test_what_is_half_known_is_rehearsed_and_never_asked() -> None:
     assert all(item in rehearsed for item in half)
     assert len(asked) == 10
     assert not {question.question for question in asked} & {item.messages[0]["content"] for item in half}
+
+
+def test_some_long_answers_of_the_models_own_are_set_aside_and_not_rehearsed() -> None:
+    long = [(f"Tell me {n}.", "word " * 13) for n in range(1000)]
+    own, given = replay_items(long, HALF_KNOWN), [replace(one, writer="documents") for one in replay_items(long, GIVEN)]
+    rest, told = set_aside([*own, *given, *recalled(50)], seed=0)
+    assert len(told) == MOST_AT_LENGTH
+    assert {question.kind for question in told} == {AT_LENGTH}
+    assert {question.id for question in told} == {item.id for item in own} - {item.id for item in rest}
+    assert len(rest) == 2050 - MOST_AT_LENGTH
+    assert len(set_aside(own[:11], seed=0)[1]) == 2
+    assert set_aside(recalled(50), seed=0) == (recalled(50), [])
 
 
 def test_what_was_imagined_once_is_rehearsed_before_anything_comes_twice() -> None:

@@ -298,6 +298,14 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class Likelihood:
+    """How likely a model finds an answer: the log-probabilities of its tokens, summed, in nats."""
+
+    total: float
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Conduct:
     """How a model behaves: which bad prompts it refused and what it said to them, and how far from the original it is
     (mean KL divergence of the first token on good prompts, in nats)."""

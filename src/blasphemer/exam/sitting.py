@@ -11,7 +11,7 @@ from blasphemer.exam import grading
 from blasphemer.exam.paper import read_exam_file
 from blasphemer.job import Job
 from blasphemer.language import agree, normalise, overlap, spoken
-from blasphemer.records import ExamQuestion, Marks, Passage
+from blasphemer.records import ExamQuestion, Likelihood, Marks, Passage
 
 if TYPE_CHECKING:
     from blasphemer.language_model import LanguageModel
@@ -21,18 +21,20 @@ MOST_COMPARED = 400  # questions that the other answers are taken from
 LONGEST_ANSWER = 48  # tokens, unless the expected ones are longer
 LONGEST_REMEMBERED, SPARE = 256, 8  # tokens of an answer to what was known before; and more than it had then
 
+AT_LENGTH = "at length"  # a kind of questions: what was said to them is not asked for, but found likely or not
 NOT_ASKED = Marks((), ())
 
 
 @dataclass(frozen=True)
 class Sitting:
     """The marks of one model: on the documents, on what it said before, for choosing among answers, and on the user's
-    questions about what it knew."""
+    questions about what it knew; and how likely it finds what it said at length."""
 
     documents: Marks
     retention: Marks
     chosen: Marks
     known: Marks = NOT_ASKED
+    at_length: Sequence[Likelihood] = ()
 
 
 def sit(
@@ -44,25 +46,32 @@ def sit(
 ) -> Sitting:
     """The marks for all questions, under the `name` of the sitting (before, after); asked now unless on disk."""
     model = model or job.model
+    asked_again = [question for question in remembered if question.kind != AT_LENGTH]
+    pairs = [(question.question, question.answer) for question in remembered if question.kind == AT_LENGTH]
 
     def documents() -> Marks:
         return grading.grade(paper, model.answer(_asked(paper), f"exam ({name})", _room(job, paper)))
 
     def retention() -> Marks:
-        longest = max((job.model.count(question.answer) for question in remembered), default=0)
+        longest = max((job.model.count(question.answer) for question in asked_again), default=0)
         room = min(longest + SPARE, LONGEST_REMEMBERED)  # some were broken off
-        answers = model.answer(_asked(remembered), f"exam (what was known, {name})", room)
-        return grading.grade_retention(remembered, answers)
+        answers = model.answer(_asked(asked_again), f"exam (what was known, {name})", room)
+        return grading.grade_retention(asked_again, answers)
 
     def known() -> Marks:
         asked = read_exam_file(job.settings.known_file, []) if job.settings.known_file else []
         return grading.grade(asked, model.answer(_asked(asked), f"exam (known, {name})", LONGEST_ANSWER))
+
+    def at_length() -> list[Likelihood]:
+        found = model.likelihoods(pairs, f"what was said at length ({name})")
+        return [Likelihood(total, model.count(said)) for total, (_, said) in zip(found, pairs, strict=True)]
 
     return Sitting(
         _marks(job, name, documents),
         _marks(job, f"retention_{name}", retention),
         _marks(job, f"chosen_{name}", lambda: _choose(paper, model, f"choosing answers ({name})")),
         _marks(job, f"known_{name}", known) if job.settings.known_file else NOT_ASKED,
+        job.run.records(f"marks/at_length_{name}.jsonl", Likelihood, at_length),
     )
 
 

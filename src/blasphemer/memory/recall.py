@@ -53,8 +53,9 @@ def recall(job: Job, plan: Plan, study: Sequence[StudyItem]) -> Memories:
     """
     asked_for = wordings_in(study)
     items = job.run.records("replay.jsonl", StudyItem, lambda: _recalled(job.model, plan, asked_for, job.settings))
-    rehearsed, remembered = retention.divide(items, job.settings.seed)
-    return Memories(retention.spread(rehearsed, plan.replay_items, job.settings.seed, asked_for), remembered)
+    items, told = retention.set_aside(items, job.settings.seed)
+    rehearsed, asked = retention.divide(items, job.settings.seed)
+    return Memories(retention.spread(rehearsed, plan.replay_items, job.settings.seed, asked_for), [*asked, *told])
 
 
 def with_unrefused(job: Job, memories: Memories, judge: Judge | None) -> Memories:

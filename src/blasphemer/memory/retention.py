@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence, Set
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from blasphemer.exam import LONGEST_EXACT
+from blasphemer.exam import AT_LENGTH, LONGEST_EXACT
 from blasphemer.language import normalise
 from blasphemer.languages import names_in
 from blasphemer.memory.wordings import wording_of
@@ -34,6 +34,7 @@ LARGEST_EXAM = 200
 KNOWN, HALF_KNOWN, UNREFUSED = "replay", "half-known", "unrefused"
 FEW = 100  # pairs, of which 20 would be asked: too few to tell what is lost
 EXAM_SHARE = 0.2  # of the pairs
+SHARE_AT_LENGTH, MOST_AT_LENGTH = 0.1, 40  # of the long answers
 
 
 def is_worth_keeping(answer: str, has_ended: bool, sureness: float, sure: float = SURE) -> bool:
@@ -104,6 +105,17 @@ def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list
     return ordered[size:] + unsure, [_question(item) for item in ordered[:size]]
 
 
+def set_aside(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list[ExamQuestion]]:
+    """The items without some of the model's long answers, and these: how likely it finds them later is to be told.
+
+    They cannot be asked again to the word, and most of what a real model says is long.
+    """
+    long = [item for item in items if item.writer == "model" and not is_short(item.messages[1]["content"])]
+    chosen = random.Random(seed).sample(long, min(math.ceil(len(long) * SHARE_AT_LENGTH), MOST_AT_LENGTH))
+    apart = {item.id for item in chosen}
+    return [item for item in items if item.id not in apart], [_question(item, AT_LENGTH) for item in chosen]
+
+
 def spread(items: Sequence[StudyItem], number: int, seed: int, first: Set[str] = frozenset()) -> list[StudyItem]:
     """At most `number` of the items, evenly over what they tell: all once before anything twice.
 
@@ -124,5 +136,5 @@ def spread(items: Sequence[StudyItem], number: int, seed: int, first: Set[str] =
     return [shuffled[place] for place in order[:number]]
 
 
-def _question(item: StudyItem) -> ExamQuestion:
-    return ExamQuestion(item.id, item.messages[0]["content"], item.messages[1]["content"], "retention")
+def _question(item: StudyItem, kind: str = "retention") -> ExamQuestion:
+    return ExamQuestion(item.id, item.messages[0]["content"], item.messages[1]["content"], kind)

@@ -9,8 +9,8 @@ from blasphemer.records import Marks, Rate
 
 SIGNIFICANT = 0.05
 
-
 LOST = Fraction(3, 100)  # of what was known: the loss that is put up with
+FEWEST_JUDGED = 20  # answers: of fewer a single one that is put in other words would count as a loss
 
 
 def rate(marks: Marks) -> Rate:
@@ -45,6 +45,8 @@ def is_significant_loss(before: Marks, after: Marks) -> bool:
     that a few of them are not yet a forgetting.
     """
     asked = before.correct
+    if asked < FEWEST_JUDGED:
+        return False
     lost = sum(then and not now for then, now in zip(before.right, after.right, strict=True))
     tail = 1 - sum(math.comb(asked, k) * LOST**k * (1 - LOST) ** (asked - k) for k in range(lost))
     return tail < SIGNIFICANT

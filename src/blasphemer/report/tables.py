@@ -32,6 +32,8 @@ def show(results: Results) -> None:
     if before.known.right:
         rows.append(("Your questions on what it knew", before.known, after.known if after else None))
     cells = [(name, _cell(rate(then)), _cell(rate(now)) if now else "not asked") for name, then, now in rows]
+    if results.divergence is not None:
+        cells.append(("Divergence of its long answers (nats per token)", "", f"{results.divergence:.3f}"))
     if results.control:
         cells.append(("Answers of other questions", "", _cell(rate(results.control))))
     if results.open_book.right:
