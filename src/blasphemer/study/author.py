@@ -54,13 +54,12 @@ class Recorded:
 
     def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
         answers: list[str] = []
-        with console.progress(label, len(prompts)) as advance:
-            for start in range(0, len(prompts), self.at_once):
-                batch, drawn = prompts[start : start + self.at_once], None if seed is None else seed * 1000 + start
-                answers += self.journal.recall(
-                    [*batch, longest, drawn], partial(self.writer.write, batch, "", longest, drawn)
-                )
-                advance(len(batch))
+        for start in range(0, len(prompts), self.at_once):
+            batch, drawn = prompts[start : start + self.at_once], None if seed is None else seed * 1000 + start
+            which = f", {start + 1:,} to {start + len(batch):,} of {len(prompts):,}" * (len(batch) < len(prompts))
+            answers += self.journal.recall(
+                [*batch, longest, drawn], partial(self.writer.write, batch, f"{label}{which}", longest, drawn)
+            )
         return list(map(without_thoughts, answers))
 
 

@@ -16,7 +16,7 @@ from itertools import combinations
 
 from blasphemer.language import agree, contains, normalise, sentence_spans
 from blasphemer.language import words as words_of
-from blasphemer.languages import language, names_in
+from blasphemer.languages import ANY, find_language, language, names_in
 from blasphemer.records import Statement
 
 LONGEST_ANSWER, LONGEST_QUESTION = 40, 60  # words
@@ -32,7 +32,7 @@ BORNE_OUT = 0.8  # share of a long answer's words that one or two sentences of t
 _MARK = r"(?:[-*>#\s]|\d{1,3}[.)])*"  # what lists and headings put before a line
 _LABELLED = re.compile(
     rf"^{_MARK}(?:Q|Question)\s*\d*\s*[:.]\W*?(?=\w|[\"“«‘¿(])(?P<question>.+?)\s+{_MARK}(?:A|Answer)\s*\d*\s*:\W*?"
-    rf"(?=\w|[\"“«‘(\-+])(?P<answer>.+?)\s*(?:\n{_MARK}(?:Evidence|Quote)\s*:\s*(?P<evidence>.+?)\s*)?"
+    rf"(?=\w|[\"“«‘(\-+−±£$€¥₹])(?P<answer>.+?)\s*(?:\n{_MARK}(?:Evidence|Quote)\s*:\s*(?P<evidence>.+?)\s*)?"
     rf"(?=\n{_MARK}(?:Q|Question)\s*\d*\s*[:.]|\n\s*\n|\Z)",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
@@ -110,12 +110,18 @@ class Reading:
     statements: tuple[Statement, ...]
     full: str = ""  # the whole of it, where this is cut down
     document: str = ""  # all that its document says, folded
-    card: str = ""  # what the document is, and where in it this stands
+    wanted: str = ""  # the words of it that are to be asked for
 
     @property
     def entire(self) -> str:
         """The text as it is when it is not cut down."""
         return self.full or self.text
+
+    @property
+    def card(self) -> str:
+        """What the document is and where in it this stands, so that "we" and "the shop" can be named."""
+        first = self.statements[0]
+        return f"{first.title}: {first.heading}" if first.heading else first.title
 
     @cached_property
     def whole(self) -> str:
@@ -187,6 +193,12 @@ class Reading:
         return [*found, *([heading] if heading else self.names)]
 
 
+def is_in_its_language(reply: str, reading: Reading) -> bool:
+    """Is what was written in the language of the text, as far as that can be told?"""
+    found = find_language(reply)
+    return found == reading.language or ANY in (found, reading.language)
+
+
 def asked_statement(draft: Draft, reading: Reading) -> Statement:
     """The statement of a text that a draft asks for. Raises Groundless where there is none."""
     question, answer = folded(draft.question), folded(draft.answer)
@@ -251,27 +263,16 @@ def _nearest(draft: Draft, reading: Reading) -> Statement:
 def confirms(reply: str, draft: Draft, reading: Reading) -> bool:
     """Does a reader's reply say the same as the answer of a draft, and neither of them any more?
 
-    What a reply repeats of the question says nothing more, nor does a small word; but "no", "only" and their like do.
+    What either repeats of the question says nothing more, nor does a small word; but "no", "only" and their like do.
     """
     known = language(reading.language)
-    said, answer = folded(reply).split(), folded(draft.answer).split()
-    if not said or not answer:
-        return False
     telling = known.limiting | known.negating
     quiet = known.small - telling
-    if contains(" ".join(said), " ".join(answer)):
-        asked = {_stem(word) for word in folded(draft.question).split()} - set(map(_stem, telling))
-        return all(word in quiet or _stem(word) in asked for word in _without(said, answer))
-    if contains(" ".join(answer), " ".join(said)):
-        return all(word in quiet for word in _without(answer, said))
-    return {_stem(word) for word in said if word not in quiet} == {_stem(word) for word in answer if word not in quiet}
-
-
-def _without(words: Sequence[str], run: Sequence[str]) -> list[str]:
-    """Words without a run of them, which they hold."""
-    size = len(run)
-    start = next(place for place in range(len(words)) if list(words[place : place + size]) == list(run))
-    return [*words[:start], *words[start + size :]]
+    asked = {_stem(word) for word in folded(draft.question).split()} - set(map(_stem, telling))
+    said, answer = (
+        {_stem(word) for word in folded(text).split() if word not in quiet} for text in (reply, draft.answer)
+    )
+    return bool(said and answer) and (said == answer or said - asked == answer - asked != set())
 
 
 def with_right_name(draft: Draft, reading: Reading) -> Draft:

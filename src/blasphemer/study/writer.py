@@ -17,7 +17,8 @@ from itertools import groupby
 from typing import TypeVar
 
 from blasphemer import console
-from blasphemer.language import normalise
+from blasphemer.dataset_processor import Vocabulary, find_gaps
+from blasphemer.language import agree, normalise
 from blasphemer.records import Passage, Source, Statement, StudyItem, Yield, exchange, one_line
 from blasphemer.study.author import ADVICE, Author
 from blasphemer.study.grounding import (
@@ -27,19 +28,19 @@ from blasphemer.study.grounding import (
     asked_statement,
     confirms,
     folded,
+    is_in_its_language,
     read_pairs,
     sound_sentences,
     with_gaps,
     with_right_name,
 )
-from blasphemer.study.requests import ANSWER, GAP, OF_TWO, PAIRS, Requests
+from blasphemer.study.requests import AIMED, ANSWER, GAP, OF_TWO, PAIRS, Requests
 
-OPENING = 300  # characters of a document, shown with each of its parts
 MOST_READ = 256  # tokens of a text that is read at once
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
 WORDS_OF_A_FACT, MOST_FACTS = 6, 4  # in a statement
-EVERY = {"questions": 1, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
+EVERY = {"questions": 1, AIMED: 2, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
 OTHERS = 4
 HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
 ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
@@ -61,15 +62,9 @@ def find_readings(
     texts = {passage.id: passage for passage in passages}
     files = _by_file(passages)
     documents = {file: folded(" ".join(one.text for one in of_file)) for file, of_file in files.items()}
-    openings = {file: one_line(of_file[0].text[:OPENING]) for file, of_file in files.items()}
     blocks = (list(block) for _, block in groupby(statements, lambda one: (one.passage, one.block)))
     return [
-        Reading(
-            _as_it_stands(several, texts),
-            several,
-            document=documents[several[0].file],
-            card=card(several[0], openings[several[0].file]),
-        )
+        Reading(_as_it_stands(several, texts), several, document=documents[several[0].file])
         for block in blocks
         for several in _up_to(MOST_READ, block, count)
     ]
@@ -84,12 +79,6 @@ def about(reading: Reading, wanted: Sequence[Statement], alone: bool = False) ->
     several = (*opening, *wanted)
     text = _below_heading(" ".join(one.shown for one in several), several[0])
     return replace(reading, text=text, statements=several, full="" if alone else reading.entire)
-
-
-def card(statement: Statement, opening: str) -> str:
-    """What a document is and where in it a statement stands, so that "we" and "the shop" can be named."""
-    where = f"{statement.title}: {statement.heading}" if statement.heading else statement.title
-    return f"{where}\n{opening} …"
 
 
 def _by_file(passages: Sequence[Passage]) -> dict[str, list[Passage]]:
@@ -159,7 +148,7 @@ def write_self_study(
     `usable` leaves out what may not be learnt. No round is begun after `until`, in time.monotonic's seconds.
     """
     desk = _Desk(author, quota, count, usable)
-    texts = {kind: _pairs(readings) if kind == OF_TWO else list(readings) for kind in author.requests.kinds}
+    texts = {kind: found for kind in author.requests.kinds if (found := texts_for(kind, readings))}
     first = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
     kinds = _fruitful(texts, first, desk.ask(first, "the first few", None), least=0)
     if first and not kinds:
@@ -205,6 +194,29 @@ def _turns(kind: str, rounds: range) -> list[int]:
     """The times that a kind is asked for in these rounds, counted from its first."""
     every = EVERY.get(kind, OTHERS)
     return [number // every for number in rounds if number % every == 0]
+
+
+def texts_for(kind: str, readings: Sequence[Reading]) -> list[Reading]:
+    """What a kind is asked about: mostly each text as it is read."""
+    return {AIMED: _aimed, OF_TWO: _pairs}.get(kind, list)(readings)
+
+
+def _aimed(readings: Sequence[Reading]) -> list[Reading]:
+    """Each statement alone, once for each name and number in it that can be asked for."""
+    vocabulary = Vocabulary(statement for reading in readings for statement in reading.statements)
+    return [
+        replace(
+            reading,
+            text=statement.in_context,
+            statements=(statement,),
+            full=reading.entire,
+            wanted=one_line(statement.text[gap.start : gap.end]),
+        )
+        for reading in readings
+        for statement in reading.statements
+        for gap in find_gaps(statement, vocabulary)
+        if gap.kind != "words"
+    ]
 
 
 def _pairs(readings: Sequence[Reading]) -> list[Reading]:
@@ -264,7 +276,7 @@ class _Desk:
                 if self.questions[one.source] < self.most(one) and self.in_vain[kind, one.source] < PATIENCE
             ]
             if starved:
-                yield about(reading, starved) if turn % 2 else reading
+                yield about(reading, starved) if turn % 2 and len(starved) < len(reading.statements) else reading
 
     def most(self, statement: Statement) -> int:
         """Questions that a statement may have: a long one says several things."""
@@ -302,7 +314,7 @@ class _Desk:
 
     def _worded(self, request: Request) -> str:
         reading = request.reading
-        return self.author.requests.about(request.kind, request.turn, reading.text, reading.card)
+        return self.author.requests.about(request.kind, request.turn, reading.text, reading.card, reading.wanted)
 
     def _count(self, requests: Sequence[Request], kept: Sequence[StudyItem]) -> None:
         """Note which statements were asked about, with what success."""
@@ -318,6 +330,9 @@ class _Desk:
         """The questions that the texts bear out, each once, and no more than wanted of what a statement says."""
         for request, reply in answered:
             reading, reasons = request.reading, dropped[request.kind]
+            if not is_in_its_language(reply, reading):
+                reasons["is in another language than the text"] += 1
+                continue
             drafts = read_pairs(reply)
             reasons["cannot be read"] += not drafts
             for drafted in drafts:
@@ -326,6 +341,9 @@ class _Desk:
                     statement = asked_statement(draft, reading)
                 except Groundless as error:
                     reasons[str(error)] += 1
+                    continue
+                if reading.wanted and not agree(folded(draft.answer), folded(reading.wanted)):
+                    reasons["has another answer than asked for"] += 1
                     continue
                 fact = statement.source, folded(draft.answer)
                 if self.facts[fact] >= self.quota:
@@ -437,5 +455,5 @@ def _question(kind: str, draft: Draft, statement: Statement) -> StudyItem:
 
 def estimated_tokens(readings: Sequence[Reading], prompts: Requests, quota: int, count: Callable[[str], int]) -> int:
     """About how many tokens the model will write, if it has something new to say to the end."""
-    requests = sum(len(_turns(kind, range(2 * quota))) for kind in prompts.kinds)
-    return math.ceil(USUAL * requests * sum(count(reading.text) for reading in readings))
+    turns = {kind: len(_turns(kind, range(2 * quota))) for kind in prompts.kinds}
+    return math.ceil(USUAL * sum(turns[kind] * count(one.text) for kind in turns for one in texts_for(kind, readings)))

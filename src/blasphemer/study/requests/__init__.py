@@ -6,6 +6,7 @@ the model's folder) with the kinds it understands, each a request or a list of t
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,16 +15,19 @@ from pathlib import Path
 
 from blasphemer.errors import SettingsError
 
-PAIRS = ("questions", "reversed", "relations", "links")  # are answered with questions and answers
+PAIRS = ("questions", "aimed", "reversed", "relations", "links")  # are answered with questions and answers
 PROSE = ("rewrite", "explain", "outline", "implications")  # are answered with sentences
 EXAM = "exam"  # is answered with questions for the exam
 ANSWER = "answer"  # asks a question with the passage shown
 GAP = "gap"  # asks with the passage shown what has been left out of a sentence
+AIMED = "aimed"  # is asked of one statement, for questions with one answer
 OF_TWO = "links"  # is asked of two passages at once
 FILE = "study_prompts.toml"
 PARTED = "\n===\n"  # between two wordings of a request
 ASKED = dict.fromkeys((ANSWER, GAP), ("{passage}", "{question}"))
-SLOTS = dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",)) | ASKED
+SLOTS = dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",)) | ASKED | {AIMED: ("{passage}", "{answer}")}
+
+_SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,15 @@ class Requests:
         """The kinds of study items that can be asked for."""
         return [kind for kind in self.wordings if kind not in (ANSWER, GAP, EXAM)]
 
-    def about(self, kind: str, turn: int, text: str, card: str = "") -> str:
-        """The request for a kind, in its wordings by turns; `card` says what the text is a part of."""
+    def about(self, kind: str, turn: int, text: str, card: str = "", answer: str = "") -> str:
+        """The request for a kind, in its wordings by turns; `card` says what the text is a part of, `answer` what is to
+        be asked for, if that is given."""
         wording = self.wordings[kind][turn % len(self.wordings[kind])]
-        return _filled(wording.replace("{card}", card), text)
+        return _filled(wording, passage=text, card=card, answer=answer)
 
     def with_text(self, text: str, question: str, kind: str = ANSWER) -> str:
         """A question, asked with the text shown; or a sentence with a gap, if the kind is GAP."""
-        return _filled(self.wordings[kind][0], text, question)
+        return _filled(self.wordings[kind][0], passage=text, question=question)
 
 
 def default_requests() -> Requests:
@@ -77,10 +82,9 @@ def read_requests(file: Path | None, model_folder: Path) -> Requests:
     return Requests({ANSWER: default_requests().wordings[ANSWER]} | prompts)
 
 
-def _filled(template: str, passage: str, question: str = "") -> str:
-    """The request, with the text in its slots as it stands."""
-    before, _, after = template.partition("{passage}")
-    return f"{before.replace('{question}', question)}{passage}{after.replace('{question}', question)}"
+def _filled(template: str, **said: str) -> str:
+    """The request, with what belongs in its slots as it stands."""
+    return _SLOT.sub(lambda slot: said.get(slot[1], slot[0]), template)
 
 
 def _problems(kind: str, wordings: tuple[object, ...]) -> list[str]:
