@@ -15,6 +15,7 @@ from blasphemer.records import (
     Example,
     ExamQuestion,
     LedgerEntry,
+    Likelihood,
     Marks,
     Message,
     Passage,
@@ -53,6 +54,7 @@ EVERY: tuple[Any, ...] = (
     Rate(8, 10, 0.8, (0.49, 0.94)),
     Trial(3, None, {"mlp.down_proj": {"max_weight": 1.1}}, 4, 0.5),
     Conduct((True, False), (HARD, ""), 0.25),
+    Likelihood(-12.5, 8),
     Yield(HARD, 3, 2, {HARD: 1}),
 )
 
