@@ -5,7 +5,7 @@ strong writer wrote, which a local server says again). The model is SmolLM2-135M
 fetched once into ~/.cache/blasphemer-models and checked by its SHA-256; it is never installed. Each row is a run of the
 whole program, in a folder below --runs, and prints a line of a Markdown table: the exam and known.jsonl before and
 after with 95% intervals, tokens trained, minutes in all. The rows `raw` and `passages` train as other tools do: on the
-passages as they stand, or as answers, PASSES times over. All other flags are settings (`--lora-rank 8`).
+passages as they stand, or as answers, in a USUAL way. All other flags are settings (`--lora-rank 8`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 PORT = 8765  # the same each time, so that a run is taken up again
-PASSES = 40
+USUAL = {  # of other tools: a step for each passage, and the rate that guides name for LoRA
+    "num_train_epochs": 40, "per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "learning_rate": 2e-4,
+}  # fmt: skip
 WRITERS = {"writer-0.5B": QWEN_SMALL, "writer-1.5B": QWEN_LARGER}
 HEAD = "| | before | documents | known before | known after | tokens | minutes |\n|---|" + "---:|" * 6
 
@@ -151,7 +153,7 @@ def run_other(row: str, folder: Path, seed: int, flags: Sequence[str]) -> str:
     """The passages themselves trained on, as a line of the table."""
     started = time.monotonic()
     settings = load_settings([str(fetched(SMOLLM2)), "--seed", str(seed), "--replay-share", "0", *flags])
-    settings = settings.model_copy(update={"num_train_epochs": PASSES})
+    settings = settings.model_copy(update=USUAL)
     model = load_model(settings)
     passages = read_library(folder / "docs", model).passages
     examples = encode([item for one in passages for item in instead(row, one)], model.tokenizer, model.context)
