@@ -33,8 +33,9 @@ from blasphemer.study.grounding import (
     sound_sentences,
     with_right_name,
 )
+from blasphemer.study.readings import find_readings
 from blasphemer.study.requests import default_requests
-from blasphemer.study.writer import Claim, Told, find_readings, restored, verified
+from blasphemer.study.writer import Claim, Told, restored, verified
 from blasphemer.workspace import RunFolder
 
 

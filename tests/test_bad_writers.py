@@ -11,8 +11,9 @@ from blasphemer.command_line import load_settings
 from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.records import Passage, StudyItem, Yield
 from blasphemer.study.author import Author, Writer
+from blasphemer.study.readings import find_readings
 from blasphemer.study.requests import default_requests
-from blasphemer.study.writer import HANDFUL, find_readings, write_self_study
+from blasphemer.study.writer import HANDFUL, write_self_study
 from tests.natural import statements_in
 
 NOTICE = """The ferry to Skerra leaves Port Lorne at six. Captain Iona Breck sells the tickets on the quay.

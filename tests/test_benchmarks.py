@@ -14,8 +14,8 @@ from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.records import one_line
 from blasphemer.study.endpoint import Endpoint
 from blasphemer.study.grounding import read_pairs
+from blasphemer.study.readings import find_readings
 from blasphemer.study.requests import default_requests
-from blasphemer.study.writer import find_readings
 
 TEST_KNOWLEDGE = Path(__file__).parents[1] / "test-knowledge"
 

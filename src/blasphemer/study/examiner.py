@@ -17,8 +17,9 @@ from blasphemer.languages import language
 from blasphemer.records import ExamQuestion, one_line
 from blasphemer.study.author import Author
 from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs, states
+from blasphemer.study.readings import about, find_readings
 from blasphemer.study.requests import EXAM
-from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, about, find_readings, verified
+from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, verified
 from blasphemer.workspace import freeze
 
 SHARE = 0.5  # of exam_questions that may be written so

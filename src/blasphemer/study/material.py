@@ -14,14 +14,9 @@ from blasphemer.job import Job
 from blasphemer.records import ExamQuestion, Source, StudyItem, without_system
 from blasphemer.study.author import Author
 from blasphemer.study.grounding import Reading
+from blasphemer.study.readings import find_readings
 from blasphemer.study.rules import about_others, asked_about, write_study
-from blasphemer.study.writer import (
-    Usable,
-    estimated_tokens,
-    find_readings,
-    questions_per_statement,
-    write_self_study,
-)
+from blasphemer.study.writer import Usable, estimated_tokens, questions_per_statement, write_self_study
 
 SHARE_OF_WRITING = 0.4  # of the time budget
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
