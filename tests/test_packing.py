@@ -10,8 +10,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
 
-from blasphemer.language_model import LanguageModel, encode
-from blasphemer.lora_trainer.packing import Packer, can_pack, shared_beginning
+from blasphemer.language_model import LanguageModel, attending, encode
+from blasphemer.lora_trainer import packing
+from blasphemer.lora_trainer.packing import IN_BLOCKS, Packer, attention_in_blocks, can_pack, shared_beginning
 from blasphemer.lora_trainer.trainer import labels_of
 from blasphemer.records import Example, StudyItem, exchange
 from tests.test_generation import SMALL
@@ -45,7 +46,14 @@ def loss_alone(weights: torch.nn.Module, examples: list[Example]) -> torch.Tenso
 def loss_packed(weights: torch.nn.Module, examples: list[Example], beginning: tuple[int, ...]) -> torch.Tensor:
     row = Packer(beginning).packed(rows_of(examples))
     labels = row.pop("labels")[0, 1:]
-    return cross_entropy(weights(**row, use_cache=False).logits[0], labels, reduction="none")
+    with attending(weights, IN_BLOCKS, attention_in_blocks):
+        return cross_entropy(weights(**row, use_cache=False).logits[0], labels, reduction="none")
+
+
+@pytest.fixture(autouse=True, params=[8, 1000])
+def places_of_a_block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example or two in each block, and all in one."""
+    monkeypatch.setattr(packing, "PLACES_OF_A_BLOCK", request.param)
 
 
 @pytest.mark.parametrize("config", [LlamaConfig(**SMALL), Qwen2Config(**SMALL), MistralConfig(**SMALL)])
@@ -103,6 +111,15 @@ def test_no_place_sees_another_example(tiny: LanguageModel) -> None:
     second = slice(first.stop, first.stop + len(examples[1].ids) - width)
     assert not seen[second, first].any()
     assert seen[second, :width].all()
+
+
+def test_blocks_are_whole_examples_and_see_what_the_mask_lets_them_see(tiny: LanguageModel) -> None:
+    examples = encode(ITEMS, tiny.tokenizer, 512)
+    mask = Packer(shared_beginning(examples))(rows_of(examples))["attention_mask"]
+    blocks = packing._blocks_of(mask)
+    assert (len(blocks) > 1) == (packing.PLACES_OF_A_BLOCK == 8)
+    assert [block.start for block in blocks] == [0, *(block.end for block in blocks[:-1])]
+    assert sum(int(block.seen.sum()) for block in blocks) == int(mask.sum())
 
 
 def test_models_that_look_back_a_few_places_only_are_not_packed_with_longer_examples() -> None:

@@ -4,11 +4,11 @@
 """
 
 from blasphemer.language_model.chat_format import encode, prompt_ids, show_learnt
-from blasphemer.language_model.generation import looks_back
+from blasphemer.language_model.generation import attending, looks_back
 from blasphemer.language_model.model import SMALL_MODEL, Answered, LanguageModel, load_model, load_writer
 from blasphemer.language_model.weights import DEMO, model_path
 
 __all__ = [
-    "DEMO", "SMALL_MODEL", "Answered", "LanguageModel", "encode", "load_model", "load_writer", "looks_back",
-    "model_path", "prompt_ids", "show_learnt",
+    "DEMO", "SMALL_MODEL", "Answered", "LanguageModel", "attending", "encode", "load_model", "load_writer",
+    "looks_back", "model_path", "prompt_ids", "show_learnt",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-GROUPED = "sdpa_grouped"  # the name of `_grouped_attention` among transformers' ways of attention
+GROUPED = "sdpa_grouped"  # heads that share keys and values read them as they are, and not copied for each head
 REFILL = 0.75  # of the places at work: with fewer, those of rows that have ended are cleared, and new ones let in
 GROWN_BY = 64  # places for new keys and values, made at once
 LIKELIEST = 1024  # tokens that are sampled from
@@ -92,7 +92,7 @@ def write_rows(
     if not looks_back(weights):
         _write_by_library(weights, pending, stops, most_rows, sampling, advance)
         return
-    with torch.no_grad(), _grouped(weights):
+    with torch.no_grad(), attending(weights, GROUPED, _grouped_attention):
         batch: _Batch | None = None
         while pending or batch:
             if batch and len(batch.at_work) <= REFILL * min(len(batch.rows), most_rows):
@@ -343,14 +343,14 @@ def _drawn(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
 
 
 @contextmanager
-def _grouped(weights: Any) -> Iterator[None]:
-    """While it lasts, heads that share keys and values read them as they are, and not copied for each head."""
+def attending(weights: Any, name: str, way: Callable[..., Any]) -> Iterator[None]:
+    """While it lasts, a model that attends by `sdpa` on a CPU does so in another way, that gives the same there."""
     config = weights.config.get_text_config()
     usual = config._attn_implementation
     if usual == "sdpa" and weights.device.type == "cpu":
-        AttentionInterface.register(GROUPED, _grouped_attention)
-        AttentionMaskInterface.register(GROUPED, sdpa_mask)
-        config._attn_implementation = GROUPED
+        AttentionInterface.register(name, way)
+        AttentionMaskInterface.register(name, sdpa_mask)
+        config._attn_implementation = name
     try:
         yield
     finally:

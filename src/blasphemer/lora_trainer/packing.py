@@ -6,24 +6,29 @@
     learnt                                    *   *                   *   *
 
 The loss is that of the examples side by side (tests/test_packing.py), at half of the cost: there is no padding, and a
-row holds neither the system turn of every chat nor the scores of what is not learnt.
+row holds neither the system turn of every chat nor the scores of what is not learnt. Attention goes by blocks of whole
+examples: places that no place of another block sees are not compared with it.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.integrations.sdpa_attention import repeat_kv
 
 from blasphemer.language_model import looks_back
 from blasphemer.records import Example
 
 IGNORED = -100  # the label of a token that is not learnt
 ATTENTION = "sdpa"  # takes a mask that says for each place which it sees; others add it to the scores, or take none
+IN_BLOCKS = "sdpa_in_blocks"  # the name of `attention_in_blocks`
+PLACES_OF_A_BLOCK = 128  # at least
 FEWEST_SHARED = 4  # ids: a shorter beginning is not worth sharing
 
 
@@ -97,3 +102,55 @@ class Packer:
             "logits_to_keep": torch.tensor(scored),
             "labels": torch.tensor([labels]),
         }
+
+
+class _Block(NamedTuple):
+    """The places of whole examples in a row; they see `seen` (1, 1, places, shared + places) of `shared` places at the
+    row's beginning and of themselves."""
+
+    start: int
+    end: int
+    shared: int
+    seen: torch.Tensor
+
+
+def attention_in_blocks(
+    _module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention as transformers' `sdpa` has it, for rows of a Packer: (1, heads, places, size) to (1, places, heads,
+    size)."""
+    key, value = (repeat_kv(one, query.shape[1] // key.shape[1]) for one in (key, value))
+    made = []
+    for start, end, shared, seen in _blocks_of(attention_mask):
+        keys, values = (torch.cat([one[:, :, :shared], one[:, :, start:end]], 2) for one in (key, value))
+        own = query[:, :, start:end]
+        made.append(scaled_dot_product_attention(own, keys, values, seen, dropout, scale=scaling))
+    return torch.cat(made, 2).transpose(1, 2).contiguous(), None
+
+
+def _blocks_of(mask: torch.Tensor) -> list[_Block]:
+    """The blocks of a row whose places see each other as `mask` says; worked out once for all layers."""
+    known: list[_Block] | None = getattr(mask, "blocks", None)
+    if known is None:
+        known = mask.blocks = list(_blocks(mask[0, 0]))  # type: ignore[attr-defined]
+    return known
+
+
+def _blocks(seen: torch.Tensor) -> Iterator[_Block]:
+    places = torch.arange(len(seen), device=seen.device)
+    unseen = ~seen & (places[None, :] < places[:, None])
+    begins = torch.where(unseen, places[None, :] + 1, 0).amax(-1)  # of each place: what it sees without a gap
+    start = 0
+    for end in [*sorted(set(begins.tolist()) - {0}), len(seen)]:
+        if end - start >= PLACES_OF_A_BLOCK or end == len(seen):
+            shared = int(seen[start:end, :start].any(0).sum())  # they stand at the row's beginning, or there are none
+            own = torch.cat([seen[start:end, :shared], seen[start:end, start:end]], -1)
+            yield _Block(start, end, shared, own[None, None])
+            start = end

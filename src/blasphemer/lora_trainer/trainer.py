@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
@@ -28,9 +28,16 @@ from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import BlasphemerError, Interrupted, ModelError
 from blasphemer.job import Job
-from blasphemer.language_model import LanguageModel, encode
+from blasphemer.language_model import LanguageModel, attending, encode
 from blasphemer.lora_trainer.lessons import Lessons, mix_replay
-from blasphemer.lora_trainer.packing import IGNORED, Packer, can_pack, shared_beginning
+from blasphemer.lora_trainer.packing import (
+    IGNORED,
+    IN_BLOCKS,
+    Packer,
+    attention_in_blocks,
+    can_pack,
+    shared_beginning,
+)
 from blasphemer.lora_trainer.plan import describe, fitted
 from blasphemer.records import Example, Plan, StudyItem
 from blasphemer.workspace import RunFolder
@@ -103,7 +110,8 @@ def train_lora(
             optimizers=(optimizer, _schedule(optimizer, plan, settings, until)),
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+        with attending(adapted, IN_BLOCKS, attention_in_blocks) if packs else nullcontext():
+            trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if stop.is_set():
         raise Interrupted("Stopped after a checkpoint.")
     # without what computes in bfloat16 in training: the result is proved and examined as it is

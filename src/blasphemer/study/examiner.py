@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from blasphemer.dataset_processor import Library
-from blasphemer.exam import MOST_ANSWER_WORDS, clear, fingerprint
+from blasphemer.exam import clear, fingerprint
 from blasphemer.job import Job
 from blasphemer.language import normalise
 from blasphemer.languages import language
 from blasphemer.records import ExamQuestion, one_line
 from blasphemer.study.author import Author
-from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs, states
-from blasphemer.study.readings import about, find_readings
-from blasphemer.study.requests import EXAM
+from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs
+from blasphemer.study.readings import about, find_readings, texts_for
+from blasphemer.study.requests import AIMED, EXAM
 from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, verified
 from blasphemer.workspace import freeze
 
 SHARE = 0.5  # of exam_questions that may be written so
+TRIES = 2  # requests for each question that may be asked
+UNASKED = ("turn",)  # what is said in a conversation: who says it to whom, weak writers mix up
 
 
 def let_it_ask(job: Job, library: Library, paper: Sequence[ExamQuestion], author: Author) -> list[ExamQuestion]:
@@ -35,34 +37,34 @@ def let_it_ask(job: Job, library: Library, paper: Sequence[ExamQuestion], author
 
 
 def _written(job: Job, library: Library, author: Author) -> list[ExamQuestion]:
-    readings = find_readings(library.statements, library.passages, job.model.count)
+    found = find_readings(library.statements, library.passages, job.model.count)
+    readings = [one for one in texts_for(AIMED, found) if one.statements[0].kind not in UNASKED]
     most = max(round(job.settings.exam_questions * SHARE), 1)
-    step = max(len(readings) // most, 1)
-    chosen = readings[::step][:most]
-    claims = _claims(chosen[:HANDFUL], author)
-    if claims:
-        claims += _claims(chosen[HANDFUL:], author)
+    chosen = readings[:: max(len(readings) // (TRIES * most), 1)][: TRIES * most]
+    drafts = _drafted(chosen[:HANDFUL], author)
+    if drafts:
+        drafts += _drafted(chosen[HANDFUL:], author)
+    claims = [claim for same in drafts for claim in same]
     whole = set(verified(claims, author, "exam"))
     alone = [replace(claim, reading=about(claim.reading, [claim.statement], alone=True)) for claim in claims]
     sound = whole & set(verified(alone, author, "exam, statement alone"))
-    return _questions([claims[place] for place in sorted(sound)])[:most]
+    clear = {id(claims[place]) for place in sound}
+    return _questions([same[0] for same in drafts if all(id(claim) in clear for claim in same)])[:most]
 
 
-def _claims(readings: Sequence[Reading], author: Author) -> list[Claim]:
-    """The drafts that the texts bear out word for word."""
-    asked = [author.requests.about(EXAM, 0, reading.text, reading.card) for reading in readings]
+def _drafted(readings: Sequence[Reading], author: Author) -> list[list[Claim]]:
+    """What is asked in several ways for the answer that each of the texts is to give, if it bears out all of it."""
+    asked = [author.requests.about(EXAM, 0, one.text, one.card, one.wanted) for one in readings]
     replies = author.writer.write(asked, "writing exam questions", LEAST_ROOM, None)
-    claims = []
-    for reading, reply in zip(readings, replies, strict=True):
-        for draft in read_pairs(reply):
-            try:
-                statement = asked_statement(draft, reading)
-            except Groundless:
-                continue
-            is_short = len(normalise(draft.answer).split()) <= MOST_ANSWER_WORDS
-            if is_short and states(statement, draft.answer):
-                claims.append(Claim(draft, statement, reading))
-    return claims
+    return list(filter(None, map(_claims, readings, replies)))
+
+
+def _claims(reading: Reading, reply: str) -> list[Claim]:
+    drafts = [draft for draft in read_pairs(reply) if normalise(draft.answer) == normalise(reading.wanted)]
+    try:
+        return [Claim(draft, asked_statement(draft, reading), reading) for draft in drafts]
+    except Groundless:
+        return []
 
 
 def _questions(claims: Sequence[Claim]) -> list[ExamQuestion]:
