@@ -1,7 +1,8 @@
 """Questions for the exam in a person's words, written by whoever writes, before it writes anything to study.
 
-A question is asked only if it can be understood without the text and its answer stands in one statement, and if a
-reader gives that answer with the whole text shown and with the statement alone.
+Only who answers the exam that rules wrote, with the text shown, may add to it. A question is asked only if it can be
+understood without the text and its answer stands in one statement, and if a reader gives that answer with the whole
+text shown and with the statement alone.
 """
 
 from __future__ import annotations
@@ -9,62 +10,79 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from blasphemer import console
 from blasphemer.dataset_processor import Library
-from blasphemer.exam import clear, fingerprint
+from blasphemer.exam import MOST_ANSWER_WORDS, clear, fingerprint, grade, open_book
 from blasphemer.job import Job
 from blasphemer.language import normalise
 from blasphemer.languages import language
 from blasphemer.records import ExamQuestion, one_line
 from blasphemer.study.author import Author
-from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs
-from blasphemer.study.readings import about, find_readings, texts_for
-from blasphemer.study.requests import AIMED, EXAM
-from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, verified
+from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs, states
+from blasphemer.study.readings import about, find_readings
+from blasphemer.study.requests import EXAM
+from blasphemer.study.writer import HANDFUL, LEAST_OF_A_REPLY, LEAST_ROOM, Claim, verified
 from blasphemer.workspace import freeze
 
 SHARE = 0.5  # of exam_questions that may be written so
-TRIES = 2  # requests for each question that may be asked
-UNASKED = ("turn",)  # what is said in a conversation: who says it to whom, weak writers mix up
+TRIED, READS_WELL = 40, 0.9  # questions with the text shown, and the share of them that an examiner answers
 
 
 def let_it_ask(job: Job, library: Library, paper: Sequence[ExamQuestion], author: Author) -> list[ExamQuestion]:
     """The paper with questions in a person's words; frozen. The user's own exam stays as it is."""
     if job.settings.exam_file or not job.settings.self_study or EXAM not in author.requests.wordings:
         return list(paper)
-    written = job.run.records("exam_written.jsonl", ExamQuestion, lambda: _written(job, library, author))
+    written = job.run.records("exam_written.jsonl", ExamQuestion, lambda: _written(job, library, paper, author))
     freeze(job.run, "exam_written", fingerprint(written))
     return [*paper, *written]
 
 
-def _written(job: Job, library: Library, author: Author) -> list[ExamQuestion]:
-    found = find_readings(library.statements, library.passages, job.model.count)
-    readings = [one for one in texts_for(AIMED, found) if one.statements[0].kind not in UNASKED]
+def _written(job: Job, library: Library, paper: Sequence[ExamQuestion], author: Author) -> list[ExamQuestion]:
+    if not _reads_well(library, paper, author):
+        return []
+    readings = find_readings(library.statements, library.passages, job.model.count)
     most = max(round(job.settings.exam_questions * SHARE), 1)
-    chosen = readings[:: max(len(readings) // (TRIES * most), 1)][: TRIES * most]
-    drafts = _drafted(chosen[:HANDFUL], author)
-    if drafts:
-        drafts += _drafted(chosen[HANDFUL:], author)
-    claims = [claim for same in drafts for claim in same]
+    step = max(len(readings) // most, 1)
+    chosen = readings[::step][:most]
+    claims = _claims(chosen[:HANDFUL], author)
+    if claims:
+        claims += _claims(chosen[HANDFUL:], author)
     whole = set(verified(claims, author, "exam"))
     alone = [replace(claim, reading=about(claim.reading, [claim.statement], alone=True)) for claim in claims]
     sound = whole & set(verified(alone, author, "exam, statement alone"))
-    clear = {id(claims[place]) for place in sound}
-    return _questions([same[0] for same in drafts if all(id(claim) in clear for claim in same)])[:most]
+    return _questions([claims[place] for place in sorted(sound)])[:most]
 
 
-def _drafted(readings: Sequence[Reading], author: Author) -> list[list[Claim]]:
-    """What is asked in several ways for the answer that each of the texts is to give, if it bears out all of it."""
-    asked = [author.requests.about(EXAM, 0, one.text, one.card, one.wanted) for one in readings]
+def _reads_well(library: Library, paper: Sequence[ExamQuestion], author: Author) -> bool:
+    """Does the writer answer what rules ask, with the text shown? Who does not understand a text asks what is false."""
+    shown = open_book(paper[:: max(len(paper) // TRIED, 1)][:TRIED], library.passages, author.requests.with_text)
+    longest = LEAST_OF_A_REPLY + 2 * max((len(one.answer.split()) for one in shown), default=0)
+    answers = author.writer.write([one.question for one in shown], "does it read well?", longest, None)
+    right = sum(grade(shown, answers).right)
+    if right >= READS_WELL * len(shown):
+        return True
+    console.note(
+        f"The exam is left to rules: who writes got {right} of {len(shown)} questions right with the text shown, and "
+        f"{READS_WELL:.0%} are asked of who sets questions."
+    )
+    return False
+
+
+def _claims(readings: Sequence[Reading], author: Author) -> list[Claim]:
+    """The drafts that the texts bear out word for word."""
+    asked = [author.requests.about(EXAM, 0, reading.text, reading.card) for reading in readings]
     replies = author.writer.write(asked, "writing exam questions", LEAST_ROOM, None)
-    return list(filter(None, map(_claims, readings, replies)))
-
-
-def _claims(reading: Reading, reply: str) -> list[Claim]:
-    drafts = [draft for draft in read_pairs(reply) if normalise(draft.answer) == normalise(reading.wanted)]
-    try:
-        return [Claim(draft, asked_statement(draft, reading), reading) for draft in drafts]
-    except Groundless:
-        return []
+    claims = []
+    for reading, reply in zip(readings, replies, strict=True):
+        for draft in read_pairs(reply):
+            try:
+                statement = asked_statement(draft, reading)
+            except Groundless:
+                continue
+            is_short = len(normalise(draft.answer).split()) <= MOST_ANSWER_WORDS
+            if is_short and states(statement, draft.answer):
+                claims.append(Claim(draft, statement, reading))
+    return claims
 
 
 def _questions(claims: Sequence[Claim]) -> list[ExamQuestion]:

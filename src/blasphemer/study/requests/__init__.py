@@ -17,7 +17,7 @@ from blasphemer.errors import SettingsError
 
 PAIRS = ("questions", "aimed", "reversed", "relations", "links")  # are answered with questions and answers
 PROSE = ("rewrite", "explain", "outline", "implications")  # are answered with sentences
-EXAM = "exam"  # is asked of one statement, for questions of the exam with one answer
+EXAM = "exam"  # is answered with questions for the exam
 ANSWER = "answer"  # asks a question with the passage shown
 GAP = "gap"  # asks with the passage shown what has been left out of a sentence
 AIMED = "aimed"  # is asked of one statement, for questions with one answer
@@ -25,8 +25,7 @@ OF_TWO = "links"  # is asked of two passages at once
 FILE = "study_prompts.toml"
 PARTED = "\n===\n"  # between two wordings of a request
 ASKED = dict.fromkeys((ANSWER, GAP), ("{passage}", "{question}"))
-ONE_ANSWER = dict.fromkeys((AIMED, EXAM), ("{passage}", "{answer}"))
-SLOTS = dict.fromkeys((*PAIRS, *PROSE), ("{passage}",)) | ASKED | ONE_ANSWER
+SLOTS = dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",)) | ASKED | {AIMED: ("{passage}", "{answer}")}
 
 _SLOT = re.compile(r"\{(\w+)\}")
 
