@@ -8,8 +8,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MambaConfig, MambaForCausalLM, MistralConfig, Qwen2Config
 
-from blasphemer.language_model import generation
-from blasphemer.language_model.generation import Row, Sampling, loop_start, score_rows, write_rows
+from blasphemer.language_model import batch, generation
+from blasphemer.language_model.attention import MANY
+from blasphemer.language_model.batch import Batch, Row, loop_start
+from blasphemer.language_model.generation import Sampling, score_rows, write_rows
 from blasphemer.language_model.model import LanguageModel
 
 SHARED = "The heron stands in the water and waits for the fish. " * 3
@@ -37,10 +39,42 @@ def _one_by_one(model: LanguageModel, prompts: list[str], longest: int) -> list[
 
 
 @pytest.mark.parametrize("most_rows", [1, 3, 64])
-def test_rows_written_together_are_the_rows_written_alone(tiny: LanguageModel, most_rows: int) -> None:
+@pytest.mark.parametrize("fewest_apart", [1, MANY])
+def test_rows_written_together_are_the_rows_written_alone(
+    tiny: LanguageModel, most_rows: int, fewest_apart: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "FEWEST_APART", fewest_apart)
     rows = [Row(prompt, 24) for prompt in tiny.prompt_rows(PROMPTS)]
     write_rows(tiny.weights, rows, tiny._stops(), most_rows, 4096)
     assert [row.ids for row in rows] == _one_by_one(tiny, PROMPTS, 24)
+
+
+def test_a_long_beginning_is_held_once_unless_the_models_attention_does_not_take_it_so(
+    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "FEWEST_APART", 16)
+    held: list[int] = []
+    spread = Batch.whole_mask
+
+    def noted(rows: Batch) -> torch.Tensor:
+        held.append(len(rows.beginning))
+        return spread.fget(rows)  # type: ignore[misc]
+
+    monkeypatch.setattr(Batch, "whole_mask", property(noted))
+    update = batch._Layer.update
+
+    def changed(*given: object) -> tuple[torch.Tensor, ...]:
+        return tuple(one.clone() for one in update(*given))  # type: ignore[arg-type]
+
+    for keys, apart in ((update, True), (changed, False)):
+        held.clear()
+        batch._TELL_APART.clear()
+        monkeypatch.setattr(batch._Layer, "update", keys)
+        rows = [Row(prompt, 24) for prompt in tiny.prompt_rows(PROMPTS[:3])]
+        write_rows(tiny.weights, rows, tiny._stops(), 64, 4096)
+        assert [row.ids for row in rows] == _one_by_one(tiny, PROMPTS[:3], 24)
+        assert (held[-1] >= 16) == apart
+    batch._TELL_APART.clear()
 
 
 def test_a_small_memory_changes_no_answer(tiny: LanguageModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from blasphemer.study.writer import (
     HANDFUL,
     PATIENCE,
     Told,
+    _in_time,
     estimated_tokens,
     questions_per_statement,
     restored,
@@ -297,3 +299,11 @@ def test_the_estimate_grows_with_what_is_asked_for(demo: LanguageModel) -> None:
 @pytest.mark.parametrize(("budget", "questions"), [(1, 2), (10, 2), (50, 8), (350, 40), (1000, 40)])
 def test_a_larger_budget_means_more_questions(budget: float, questions: int) -> None:
     assert questions_per_statement(budget) == questions
+
+
+@pytest.mark.parametrize(
+    ("took", "left", "fitting"),
+    [(0, 1, 4), (0, -1, 0), (10, 40, 4), (10, 39, 3), (10, 9, 0), (10, -5, 0), (10, math.inf, 4)],
+)
+def test_no_round_is_begun_for_which_there_is_no_time(took: float, left: float, fitting: int) -> None:
+    assert _in_time(range(1, 5), took, left) == range(1, 1 + fitting)

@@ -7,11 +7,12 @@ everywhere: `grade`.
 
 from blasphemer.exam.grading import LONGEST_EXACT, grade, of_kind
 from blasphemer.exam.leaks import without_leaks
-from blasphemer.exam.paper import fingerprint, read_exam_file, set_paper
+from blasphemer.exam.paper import fingerprint, read_exam_file, set_paper, spread
 from blasphemer.exam.questions import MOST_ANSWER_WORDS, clear
 from blasphemer.exam.sitting import AT_LENGTH, CHOICES, Sitting, choices, open_book, sit, sit_open_book
 
 __all__ = [
     "AT_LENGTH", "CHOICES", "LONGEST_EXACT", "MOST_ANSWER_WORDS", "Sitting", "choices", "clear", "fingerprint", "grade",
-    "of_kind", "open_book", "read_exam_file", "set_paper", "sit", "sit_open_book", "without_leaks",
+    "of_kind", "open_book", "read_exam_file", "set_paper", "sit", "sit_open_book", "spread",
+    "without_leaks",
 ]  # fmt: skip

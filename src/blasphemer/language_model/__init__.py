@@ -3,8 +3,8 @@
 `load_model` is the way in. `encode` and `prompt_ids` are the one way in which chats are written for it.
 """
 
+from blasphemer.language_model.attention import attending, looks_back
 from blasphemer.language_model.chat_format import encode, prompt_ids, show_learnt
-from blasphemer.language_model.generation import attending, looks_back
 from blasphemer.language_model.model import SMALL_MODEL, Answered, LanguageModel, load_model, load_writer
 from blasphemer.language_model.weights import DEMO, model_path
 

@@ -26,8 +26,9 @@ from transformers import (
 from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError, TooLong
+from blasphemer.language_model.batch import Row
 from blasphemer.language_model.chat_format import encode, prompt_ids
-from blasphemer.language_model.generation import Row, Sampling, score_rows, write_rows
+from blasphemer.language_model.generation import Sampling, score_rows, write_rows
 from blasphemer.language_model.gguf_file import is_gguf, read_gguf
 from blasphemer.language_model.weights import (
     choose_device,

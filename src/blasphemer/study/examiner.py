@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from blasphemer import console
 from blasphemer.dataset_processor import Library
-from blasphemer.exam import MOST_ANSWER_WORDS, clear, fingerprint, grade, open_book
+from blasphemer.exam import MOST_ANSWER_WORDS, clear, fingerprint, grade, open_book, spread
 from blasphemer.job import Job
 from blasphemer.language import normalise
 from blasphemer.languages import language
@@ -50,7 +50,7 @@ def _written(job: Job, library: Library, paper: Sequence[ExamQuestion], author: 
     whole = set(verified(claims, author, "exam"))
     alone = [replace(claim, reading=about(claim.reading, [claim.statement], alone=True)) for claim in claims]
     sound = whole & set(verified(alone, author, "exam, statement alone"))
-    return _questions([claims[place] for place in sorted(sound)])[:most]
+    return spread(_questions([claims[place] for place in sorted(sound)]), most)
 
 
 def _reads_well(library: Library, paper: Sequence[ExamQuestion], author: Author) -> bool:

@@ -78,7 +78,8 @@ def write_self_study(
 ) -> tuple[list[StudyItem], list[Yield]]:
     """Study items in the author's words, up to `quota` questions for each fact; and what became of each kind.
 
-    `usable` leaves out what may not be learnt. No round is begun after `until`, in time.monotonic's seconds.
+    `usable` leaves out what may not be learnt. No round is begun that would end after `until`, in time.monotonic's
+    seconds.
     """
     desk = _Desk(author, quota, count, usable)
     texts = {kind: found for kind in author.requests.kinds if (found := texts_for(kind, readings))}
@@ -86,8 +87,11 @@ def write_self_study(
     kinds = _fruitful(texts, first, desk.ask(first, "the first few", None), least=0)
     if first and not kinds:
         console.warn(f"Of {len(first)} requests none was answered with anything that can be used. {ADVICE}")
-    for rounds in _sittings(2 * quota):
-        if time.monotonic() > until:
+    took = 0.0  # seconds for a round
+    for planned in _sittings(2 * quota):
+        begun = time.monotonic()
+        rounds = _in_time(planned, took, until - begun)
+        if not rounds:
             console.note("The time for writing is up: training goes on with what was written.")
             break
         requests = [
@@ -101,6 +105,7 @@ def write_self_study(
         label = f"round {rounds[-1] + 1} of {2 * quota}"
         kept = desk.ask(requests, label, seed + rounds[0] if rounds[0] else None)
         kinds = _fruitful(kinds, requests, kept, USEFUL)
+        took = (time.monotonic() - begun) / len(rounds)
     items = [replace(item, id=f"m-{place}") for place, item in enumerate(desk.items, 1)]
     return items, list(desk.yields.values())
 
@@ -121,6 +126,13 @@ def _sittings(rounds: int) -> Iterator[range]:
     yield range(1)
     for first in range(1, rounds, ROUNDS_AT_ONCE):
         yield range(first, min(first + ROUNDS_AT_ONCE, rounds))
+
+
+def _in_time(rounds: range, took: float, left: float) -> range:
+    """Those of the rounds for which there is time, if each takes as long as the last one took."""
+    if left <= 0:
+        return range(0)
+    return rounds if len(rounds) * took <= left else rounds[: int(left / took)]
 
 
 def _turns(kind: str, rounds: range) -> list[int]:
