@@ -4,7 +4,8 @@ FOLDER is a set of test-knowledge/natural: `exam.jsonl` has a person's questions
 `false_drafts.jsonl` questions with the answers of a careless reader, whose words mostly stand in the document;
 `true.jsonl` and `false.jsonl` have sentences that say again what the document says, rightly and wrongly. All are put
 through the checks of self-study: by the text alone, and with --reader (a folder or .gguf file) also by asking that
-model.
+model. Of the reader it is also told how many of the rules' questions it answers with the text shown: who sets questions
+for the exam must answer nine of ten.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from pathlib import Path
 from blasphemer import dataset_processor
 from blasphemer.command_line import load_settings
 from blasphemer.dataset_processor import Library
+from blasphemer.exam.questions import write_questions
 from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, load_model, load_writer
 from blasphemer.quiet import quiet_libraries
 from blasphemer.study.author import Author
+from blasphemer.study.examiner import answered_with_text
 from blasphemer.study.grounding import (
     Draft,
     Groundless,
@@ -111,6 +114,10 @@ def main() -> None:
     for folder in chosen.folder:
         library = read_library(folder / "docs", counting)
         readings = find_readings(library.statements, library.passages, counting.count)
+        if author:
+            paper = write_questions([*library.statements, *library.answers])
+            right = answered_with_text(library, paper, author).right
+            sys.stdout.write(f"{folder.name} by rule, text shown: {sum(right)} of {len(right)} right\n")
         for name, judge in JUDGES.items():
             if not (folder / f"{name}.jsonl").exists():
                 continue

@@ -16,7 +16,7 @@ from blasphemer.exam import MOST_ANSWER_WORDS, clear, fingerprint, grade, open_b
 from blasphemer.job import Job
 from blasphemer.language import normalise
 from blasphemer.languages import language
-from blasphemer.records import ExamQuestion, one_line
+from blasphemer.records import ExamQuestion, Marks, one_line
 from blasphemer.study.author import Author
 from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs, states
 from blasphemer.study.readings import about, find_readings
@@ -54,18 +54,22 @@ def _written(job: Job, library: Library, paper: Sequence[ExamQuestion], author: 
 
 
 def _reads_well(library: Library, paper: Sequence[ExamQuestion], author: Author) -> bool:
-    """Does the writer answer what rules ask, with the text shown? Who does not understand a text asks what is false."""
-    shown = open_book(paper[:: max(len(paper) // TRIED, 1)][:TRIED], library.passages, author.requests.with_text)
-    longest = LEAST_OF_A_REPLY + 2 * max((len(one.answer.split()) for one in shown), default=0)
-    answers = author.writer.write([one.question for one in shown], "does it read well?", longest, None)
-    right = sum(grade(shown, answers).right)
-    if right >= READS_WELL * len(shown):
+    """Does the writer answer what rules ask? Who does not understand a text asks what is false."""
+    right = answered_with_text(library, paper, author).right
+    if sum(right) >= READS_WELL * len(right):
         return True
     console.note(
-        f"The exam is left to rules: who writes got {right} of {len(shown)} questions right with the text shown, and "
-        f"{READS_WELL:.0%} are asked of who sets questions."
+        f"The exam is left to rules: who writes got {sum(right)} of {len(right)} questions right with the text shown, "
+        f"and {READS_WELL:.0%} are asked of who sets questions."
     )
     return False
+
+
+def answered_with_text(library: Library, paper: Sequence[ExamQuestion], author: Author) -> Marks:
+    """The writer's marks for some of the questions, with the passages shown that they are about."""
+    shown = open_book(paper[:: max(len(paper) // TRIED, 1)][:TRIED], library.passages, author.requests.with_text)
+    longest = LEAST_OF_A_REPLY + 2 * max((len(one.answer.split()) for one in shown), default=0)
+    return grade(shown, author.writer.write([one.question for one in shown], "does it read well?", longest, None))
 
 
 def _claims(readings: Sequence[Reading], author: Author) -> list[Claim]:
