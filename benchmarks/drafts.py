@@ -5,7 +5,7 @@ FOLDER is a set of test-knowledge/natural: `exam.jsonl` has a person's questions
 `true.jsonl` and `false.jsonl` have sentences that say again what the document says, rightly and wrongly. All are put
 through the checks of self-study: by the text alone, and with --reader (a folder or .gguf file) also by asking that
 model. Of the reader it is also told how many of the rules' questions it answers with the text shown: who sets questions
-for the exam must answer nine of ten.
+for the exam must answer nineteen of twenty.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def test_a_model_that_was_not_taught_the_request_is_not_asked(tiny: LanguageMode
     assert asked(tiny, tmp_path / "off", answered, None, "--no-self-study") == []
 
 
-@pytest.mark.parametrize(("missed", "sets_questions"), [(1, True), (2, False)])
+@pytest.mark.parametrize(("missed", "sets_questions"), [(0, True), (1, False)])
 def test_only_who_reads_well_sets_questions(
     tiny: LanguageModel, tmp_path: Path, capsys: pytest.CaptureFixture[str], missed: int, sets_questions: bool
 ) -> None:

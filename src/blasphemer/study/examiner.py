@@ -25,7 +25,7 @@ from blasphemer.study.writer import HANDFUL, LEAST_OF_A_REPLY, LEAST_ROOM, Claim
 from blasphemer.workspace import freeze
 
 SHARE = 0.5  # of exam_questions that may be written so
-TRIED, READS_WELL = 40, 0.9  # questions with the text shown, and the share of them that an examiner answers
+TRIED, READS_WELL = 40, 0.95  # questions with the text shown, and the share of them that an examiner answers
 
 
 def let_it_ask(job: Job, library: Library, paper: Sequence[ExamQuestion], author: Author) -> list[ExamQuestion]:
