@@ -13,6 +13,5 @@ from blasphemer.exam.sitting import AT_LENGTH, CHOICES, Sitting, choices, open_b
 
 __all__ = [
     "AT_LENGTH", "CHOICES", "LONGEST_EXACT", "MOST_ANSWER_WORDS", "Sitting", "choices", "clear", "fingerprint", "grade",
-    "of_kind", "open_book", "read_exam_file", "set_paper", "sit", "sit_open_book", "spread",
-    "without_leaks",
+    "of_kind", "open_book", "read_exam_file", "set_paper", "sit", "sit_open_book", "spread", "without_leaks",
 ]  # fmt: skip

@@ -79,7 +79,7 @@ class Batch:
     @property
     def size(self) -> int:
         """Places, where the beginning is copied to each row, as it may have to be."""
-        return self.whole_mask.numel()
+        return len(self.rows) * (len(self.beginning) + self.mask.shape[1])
 
     @property
     def at_work(self) -> list[int]:
@@ -208,9 +208,8 @@ def begin(weights: Any, group: list[Row], batch: Batch | None) -> Batch:
     the rows at work share is not read again."""
     prompts = [row.prompt for row in group]
     known = batch.beginning if batch else []
-    again = all(len(prompt) > len(known) and prompt[: len(known)] == known for prompt in prompts)
     before = []
-    if batch and known and again:
+    if batch and known and all(len(prompt) > len(known) and prompt[: len(known)] == known for prompt in prompts):
         before = [_layer(layer.apart.keys, layer.apart.values) for layer in batch.cache.layers]
     cache, mask, logits, read_once = read(weights, prompts, read_once=before)
     shared = read_once[0].keys.shape[2] if read_once else 0

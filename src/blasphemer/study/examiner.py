@@ -21,7 +21,7 @@ from blasphemer.study.author import Author
 from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs, states
 from blasphemer.study.readings import about, find_readings
 from blasphemer.study.requests import EXAM
-from blasphemer.study.writer import HANDFUL, LEAST_OF_A_REPLY, LEAST_ROOM, Claim, verified
+from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, room_of_replies, verified
 from blasphemer.workspace import freeze
 
 SHARE = 0.5  # of exam_questions that may be written so
@@ -68,7 +68,7 @@ def _reads_well(library: Library, paper: Sequence[ExamQuestion], author: Author)
 def answered_with_text(library: Library, paper: Sequence[ExamQuestion], author: Author) -> Marks:
     """The writer's marks for some of the questions, with the passages shown that they are about."""
     shown = open_book(paper[:: max(len(paper) // TRIED, 1)][:TRIED], library.passages, author.requests.with_text)
-    longest = LEAST_OF_A_REPLY + 2 * max((len(one.answer.split()) for one in shown), default=0)
+    longest = room_of_replies([one.answer for one in shown])
     return grade(shown, author.writer.write([one.question for one in shown], "does it read well?", longest, None))
 
 

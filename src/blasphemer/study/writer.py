@@ -351,9 +351,14 @@ def _read_for(
     return author.writer.write(
         [author.requests.with_text(text, draft.question, kind) for draft, text in zip(drafts, texts, strict=True)],
         f"checking it against the text ({label})",
-        2 * max((len(draft.answer.split()) for draft in drafts), default=0) + LEAST_OF_A_REPLY,
+        room_of_replies([draft.answer for draft in drafts]),
         None,
     )
+
+
+def room_of_replies(answers: Sequence[str]) -> int:
+    """Tokens that a reader may answer with, where these answers are expected."""
+    return 2 * max((len(answer.split()) for answer in answers), default=0) + LEAST_OF_A_REPLY
 
 
 def _question(kind: str, draft: Draft, statement: Statement) -> StudyItem:
