@@ -92,6 +92,17 @@ def test_work_that_brings_nothing_to_an_end_is_not_silent(
     assert capsys.readouterr().err.count("reading a long page: 0/1") >= 2
 
 
+def test_what_was_done_before_tells_nothing_of_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LOOKS", 1000)
+    with console.progress("training", 300, done=298) as advance:
+        advance(1)
+    assert "training: 299/300, 10 s left" in capsys.readouterr().err
+
+
 def test_progress_on_a_terminal_prints_hard_text_too() -> None:
     """Pitfall 22."""
     script = (

@@ -217,21 +217,22 @@ def streams(titles: Sequence[str]) -> Iterator[Callable[[int, str], None]]:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Advance]:
+def progress(label: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Show how far a long piece of work is. The block calls `advance(done=1, note="")` as it goes.
 
-    Work without a label is part of other work that is shown, and is not.
+    What was `done` before tells nothing of the time that is left. Work without a label is part of other work that is
+    shown, and is not.
     """
     if not label:
         yield lambda *_, **__: None
         return
     console = _console(stderr=True)
-    with (_bar if console.is_terminal else _lines)(label, total) as advance:
+    with (_bar if console.is_terminal else _lines)(label, total, done) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(label: str, total: int) -> Iterator[Advance]:
+def _bar(label: str, total: int, before: int) -> Iterator[Advance]:
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -243,7 +244,7 @@ def _bar(label: str, total: int) -> Iterator[Advance]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=_console(stderr=True)) as bar:
-        task = bar.add_task(escape(label), total=total, note="")
+        task = bar.add_task(escape(label), total=total, completed=before, note="")
 
         def advance(done: int = 1, note: str = "") -> None:
             bar.update(task, advance=done, note=escape(note))
@@ -252,10 +253,10 @@ def _bar(label: str, total: int) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(label: str, total: int) -> Iterator[Advance]:
+def _lines(label: str, total: int, before: int) -> Iterator[Advance]:
     """A line every few seconds, also while nothing comes to an end."""
     started = said = time.monotonic()
-    reached, last = 0, ""
+    reached, last = before, ""
     over = threading.Event()
     one_at_a_time = threading.Lock()
 
@@ -265,7 +266,8 @@ def _lines(label: str, total: int) -> Iterator[Advance]:
             now = time.monotonic()
             if now - said >= SECONDS_BETWEEN_LINES and not over.is_set():
                 said = now
-                left = f", {(now - started) / reached * (total - reached):.0f} s left" if reached else ""
+                here = reached - before
+                left = f", {(now - started) / here * (total - reached):.0f} s left" if here else ""
                 _console(stderr=True).print(f"{label}: {reached}/{total}{left}  {last}".rstrip())
 
     def advance(done: int = 1, note: str = "") -> None:

@@ -167,8 +167,7 @@ def _search(bench: _Bench, refused: int, settings: Settings, run: RunFolder) -> 
     if settings.trial and settings.trial > max(wanted, len(done)):
         raise ModelError(f"trial = {settings.trial}: there will be only {max(wanted, len(done))}.")
     startup = settings.chosen("n_startup_trials") or min(settings.n_startup_trials, settings.n_trials // 3)
-    with console.progress("abliterating", wanted) as advance, contextlib.suppress(KeyboardInterrupt):
-        advance(len(done))
+    with console.progress("abliterating", wanted, len(done)) as advance, contextlib.suppress(KeyboardInterrupt):
         while len(done) < wanted:
             study.sampler = TPESampler(
                 n_startup_trials=startup,

@@ -92,9 +92,10 @@ def train_lora(
     checkpoints = run.path / "checkpoints"
     resumed = _newest_checkpoint(checkpoints)
     metrics = run.path / METRICS
-    _forget_after(metrics, resumed)
-    with console.progress("training", plan.steps) as advance, _stop_at_interrupt() as stop:
-        watcher = _Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio), until)
+    done = _step_of(resumed) if resumed else 0
+    _forget_after(metrics, done)
+    with console.progress("training", plan.steps, done) as advance, _stop_at_interrupt() as stop:
+        watcher = _Watcher(metrics, advance, done, stop, math.sqrt(settings.loraplus_lr_ratio), until)
         adapted = _with_lora(model, settings)
         optimizer = _optimizer(adapted, plan.learning_rate, settings.loraplus_lr_ratio)
         everything = [*examples, *validation]
@@ -260,13 +261,19 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
 
     def __init__(
-        self, metrics: Path, advance: console.Advance, stop: threading.Event, rate_scale: float, until: float
+        self,
+        metrics: Path,
+        advance: console.Advance,
+        done: int,
+        stop: threading.Event,
+        rate_scale: float,
+        until: float,
     ) -> None:
-        self.metrics, self.advance, self.stop, self.until = metrics, advance, stop, until
+        self.metrics, self.advance, self.shown, self.stop, self.until = metrics, advance, done, stop, until
         self.rate_scale = rate_scale  # the trainer logs the rate of its first group, A; ours lies between A's and B's
         self.before: dict[str, Any] = next(reversed(_lines(metrics)), {})
         self.started = time.monotonic()
-        self.shown = self.tokens = 0
+        self.tokens = 0
         self.note = ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -312,7 +319,7 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
 
 def _newest_checkpoint(checkpoints: Path) -> Path | None:
     """The newest checkpoint that was written to its end; others, cut short by a kill, are removed."""
-    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    found = sorted(checkpoints.glob("checkpoint-*"), key=_step_of)
     for path in found:
         if not (path / COMPLETE).exists():
             shutil.rmtree(path)
@@ -320,12 +327,15 @@ def _newest_checkpoint(checkpoints: Path) -> Path | None:
     return complete[-1] if complete else None
 
 
-def _forget_after(metrics: Path, checkpoint: Path | None) -> None:
-    """Drop logged steps that will be done again."""
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.split("-")[1])
+
+
+def _forget_after(metrics: Path, done: int) -> None:
+    """Drop logged steps that will be done again: those after the first `done`."""
     if not metrics.exists():
         return
-    last = int(checkpoint.name.split("-")[1]) if checkpoint else 0
-    kept = [line for line in _lines(metrics) if line["step"] <= last]
+    kept = [line for line in _lines(metrics) if line["step"] <= done]
     RunFolder(metrics.parent).save_text(metrics.name, "".join(json.dumps(line) + "\n" for line in kept))
 
 
