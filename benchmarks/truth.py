@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from blasphemer.dataset_processor import BLANK
 from blasphemer.language import contains, normalise, sentence_spans
 from blasphemer.languages import ANY, language
 from blasphemer.records import OWN_WORDS, ExamQuestion, Passage, Source, Statement, StudyItem, from_jsonl, one_line
 
-GAP = "____"
 SLOT = re.compile(r"\\\{(\w+)\\\}")  # of a frame that was escaped for a pattern
 
 
@@ -155,7 +155,7 @@ def _slots(
     for frame in [*(one.replace("{source}", source) for one in frames), *frames]:
         if match := _pattern(frame).fullmatch(text):
             slots = [said for name, said in match.groupdict().items() if name not in ("source", "title")]
-            filled = [said.replace(GAP, answer).removesuffix(" ...") for said in slots]
+            filled = [said.replace(BLANK, answer).removesuffix(" ...") for said in slots]
             found.append([part for said in filled for part in _parts(said, statements)])
     if found:
         yield from next((parts for parts in found if all(map(shelf.has, parts))), found[0])
@@ -186,7 +186,7 @@ def taught(false: Sequence[dict[str, str]], run: Run) -> list[tuple[str, str]]:
     """Each falsehood that is taught or asked, with where."""
     found = []
     rules = [(one.id, _whole(one)) for one in run.items if one.writer == "rules"]
-    rules += [(one.id, f"{one.question.replace(GAP, one.answer)}\n{one.answer}") for one in run.questions]
+    rules += [(one.id, f"{one.question.replace(BLANK, one.answer)}\n{one.answer}") for one in run.questions]
     model = [(one.id, _whole(one)) for one in run.items if one.writer == "model"]
     quoted = [normalise(quote) for quote in re.findall(r'["“„«]([^"“”„«»]+)["”“»]', run.whole)]
     said = [(name, normalise(text)) for name, text in [*rules, *model]]
@@ -209,7 +209,7 @@ def _whole(item: StudyItem) -> str:
     if item.text:
         return item.text
     request, answer = (message["content"] for message in item.messages)
-    return f"{request.replace(GAP, answer)}\n{answer}"
+    return f"{request.replace(BLANK, answer)}\n{answer}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

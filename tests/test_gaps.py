@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blasphemer.dataset_processor.gaps import GAP, Vocabulary, find_gaps, in_context
+from blasphemer.dataset_processor.gaps import BLANK, Vocabulary, find_gaps, in_context
 from blasphemer.language import contains, normalise
 from tests.natural import SETS, read, statements_in
 
@@ -107,8 +107,8 @@ def test_on_human_prose_no_gap_is_half_a_word_or_stands_elsewhere_in_what_is_sho
         for gap in find_gaps(statement, vocabulary):
             number += 1
             words = statement.text[gap.start : gap.end]
-            around = f"{statement.text[gap.start - 1 : gap.start]}{GAP}{statement.text[gap.end : gap.end + 1]}"
-            assert "_" not in around.replace(GAP, ""), words
+            around = f"{statement.text[gap.start - 1 : gap.start]}{BLANK}{statement.text[gap.end : gap.end + 1]}"
+            assert "_" not in around.replace(BLANK, ""), words
             assert words.strip() == words
             shown = normalise(in_context(statement, gap))
             assert not contains(shown, normalise(words)), (words, shown)

@@ -132,6 +132,47 @@ def test_where_nothing_new_comes_no_more_is_asked(demo: LanguageModel) -> None:
     assert writer.asked["Magnus Keel"] > writer.asked["Olive Nutt"] == writer.asked["Cora Lovage"] == 1 + PATIENCE
 
 
+@pytest.mark.parametrize(
+    ("reply", "asked"),
+    [
+        (
+            "Q: In which town does Olive Nutt live?\n- Olive Nutt lives where?\nQ: Where does she live?",
+            ["In which town does Olive Nutt live?", "Olive Nutt lives where?"],
+        ),
+        ("Q: Where is Olive Nutt at home?\nA: Windlesea", ["Where is Olive Nutt at home?"]),
+        ("Q: What does Olive Nutt keep?\nA: a heron", []),  # means something else
+        ("What does Olive Nutt keep?", []),  # is answered otherwise
+        ("Olive Nutt lives in Windlesea.", []),
+    ],
+)
+def test_what_was_kept_is_asked_for_in_other_words(reply: str, asked: Sequence[str], demo: LanguageModel) -> None:
+    readings = find_readings(STATEMENTS, PASSAGES, demo.count)
+    prompts = {"questions": ("Ask: {passage}",), "reworded": ("{question} {answer} Again:",), "answer": ("{question}",)}
+    items, yields = write_self_study(readings, Author(Rewording(reply), Requests(prompts)), 12, demo.count, list, 0)
+    assert [item.messages[0]["content"] for item in items if item.kind == "reworded"] == asked
+    assert all(item.messages[1]["content"] == "Windlesea" for item in items if item.kind == "reworded")
+    assert next(one.kept for one in yields if one.kind == "questions") == 1
+
+
+@dataclass
+class Rewording:
+    """A writer of one question, that has always this reply when it is to ask it in other words."""
+
+    reply: str
+    at_once: int = 128
+
+    def write(self, prompts: Sequence[str], label: str, longest: int, seed: int | None) -> list[str]:
+        return [self.answer(prompt) for prompt in prompts]
+
+    def answer(self, prompt: str) -> str:
+        if prompt.startswith("Ask:"):
+            return "Q: Where does Olive Nutt live?\nA: Windlesea" * ("Olive Nutt" in prompt)
+        if prompt.endswith("Again:"):
+            assert prompt.startswith("Where does Olive Nutt live? Windlesea")
+            return self.reply
+        return "a heron" if "keep" in prompt else "Windlesea"
+
+
 class OfOneInterest:
     """A writer that has always another question about Magnus Keel, one about Olive Nutt, and none about the third."""
 

@@ -5,10 +5,10 @@ statements (what can be taught and asked, word for word) and conversations (what
 `find_gaps` tells which words of a statement carry information.
 """
 
-from blasphemer.dataset_processor.gaps import Gap, Vocabulary, find_gaps, in_context
+from blasphemer.dataset_processor.gaps import BLANK, Gap, Vocabulary, find_gaps, in_context
 from blasphemer.dataset_processor.intake import Input, find_inputs
 from blasphemer.dataset_processor.library import Library, read
 
 __all__ = [
-    "Gap", "Input", "Library", "Vocabulary", "find_gaps", "find_inputs", "in_context", "read",
+    "BLANK", "Gap", "Input", "Library", "Vocabulary", "find_gaps", "find_inputs", "in_context", "read",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ Kind = Literal["number", "measure", "name", "other", "words"]  # other: a day, a
 
 MOST_NAME_WORDS = 6
 MOST_PHRASE_WORDS = 3
-GAP = "____"
+BLANK = "____"  # stands where something is left out
 
 # Signs and abbreviations of units, the same in all languages; longer words for units stay visible beside the gap.
 _UNIT = (
@@ -122,7 +122,7 @@ def gives_away(statement: Statement, gap: Gap) -> bool:
 def in_context(statement: Statement, gap: Gap) -> str:
     """The statement with the gap shown as a line to write on, after what must be read before it; a row as it stands,
     with bars between its cells."""
-    return one_line(f"{statement.leading}{statement.text[: gap.start]}{GAP}{statement.text[gap.end :]}")
+    return one_line(f"{statement.leading}{statement.text[: gap.start]}{BLANK}{statement.text[gap.end :]}")
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

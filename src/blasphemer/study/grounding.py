@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from itertools import combinations
 
+from blasphemer.dataset_processor import BLANK
 from blasphemer.language import agree, contains, normalise, sentence_spans
 from blasphemer.language import words as words_of
 from blasphemer.languages import ANY, find_language, language, names_in
@@ -26,7 +27,6 @@ FEWEST_OF_STEM = 4  # letters
 FEWEST_RESTATED = 2  # words that say something, in a sentence that repeats the text
 RESTATED = 0.7  # share of them that the text has in one form or another
 STATED = 3  # words of the question, that count as much as the whole answer
-BLANK = "____"
 BORNE_OUT = 0.8  # share of a long answer's words that one or two sentences of the text must have
 
 _MARK = r"(?:[-*>#\s]|\d{1,3}[.)])*"  # what lists and headings put before a line
@@ -42,6 +42,7 @@ _ASKED = re.compile(
     rf"(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<answer>[^\n?？]+)$",
     re.MULTILINE,
 )
+_QUESTION = re.compile(rf"^{_MARK}(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<question>[^\n]+?[?？])", re.MULTILINE)
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _OF_THE_TEXT = re.compile(r"\b(?:the|this|that) (?:text|passage|document|paragraph|excerpt|author)\b", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*\*|__|`")
@@ -73,6 +74,11 @@ def read_pairs(reply: str) -> list[Draft]:
     matches = list(_LABELLED.finditer(plain)) or list(_ASKED.finditer(plain))
     drafts = [Draft(*(_one_line(part) for part in match.groupdict("").values())) for match in matches]
     return [draft for draft in drafts if draft.question and draft.answer]
+
+
+def read_questions(reply: str) -> list[str]:
+    """The questions in a reply that has no answers: what stands before a `?` in each line."""
+    return [_one_line(match["question"]) for match in _QUESTION.finditer(_EMPHASIS.sub("", reply))]
 
 
 def _from_json(reply: str) -> Iterator[Draft]:

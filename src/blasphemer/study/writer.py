@@ -2,8 +2,9 @@
 
 A handful of requests tells which kinds it can write; where it can write none, rules must carry all. The others are
 asked for in turn, first for the likeliest answers, then for others, as long as a statement has fewer questions than it
-should. What the text does not bear out goes, and so does a question that is answered otherwise with the text shown, or
-a sentence of which a name or number is not put back. A kind that yields next to nothing new is given up.
+should. What was kept is asked for in other words. What the text does not bear out goes, and so does a question that is
+answered otherwise with the text shown, or a sentence of which a name or number is not put back. A kind that yields next
+to nothing new is given up.
 """
 
 from __future__ import annotations
@@ -28,18 +29,20 @@ from blasphemer.study.grounding import (
     folded,
     is_in_its_language,
     read_pairs,
+    read_questions,
     sound_sentences,
     with_gaps,
     with_right_name,
 )
 from blasphemer.study.readings import about, texts_for
-from blasphemer.study.requests import AIMED, ANSWER, GAP, PAIRS, Requests
+from blasphemer.study.requests import AIMED, ANSWER, GAP, OF_TWO, PAIRS, REWORDED, Requests
 
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
 WORDS_OF_A_FACT, MOST_FACTS = 6, 4  # in a statement
-EVERY = {"questions": 1, AIMED: 2, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
+EVERY = {"questions": 1, REWORDED: 1, AIMED: 2, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
 OTHERS = 4
+NOT_REWORDED = (REWORDED, OF_TWO)  # a third wording strays, and two texts are seldom understood from a question
 HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
 ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
 FEW_READ, UNREAD = 8, 0.2  # drafts, of which a server that reads at all confirms a larger share than this
@@ -82,11 +85,15 @@ def write_self_study(
     seconds.
     """
     desk = _Desk(author, quota, count, usable)
-    texts = {kind: found for kind in author.requests.kinds if (found := texts_for(kind, readings))}
+    known = [kind for kind in author.requests.kinds if kind != REWORDED]
+    texts = {kind: found for kind in known if (found := texts_for(kind, readings))}
     first = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
     kinds = _fruitful(texts, first, desk.ask(first, "the first few", None), least=0)
     if first and not kinds:
         console.warn(f"Of {len(first)} requests none was answered with anything that can be used. {ADVICE}")
+    elif REWORDED in author.requests.kinds:
+        texts[REWORDED] = desk.asked  # grows
+        kinds.append(REWORDED)
     took = 0.0  # seconds for a round
     for planned in _sittings(2 * quota):
         begun = time.monotonic()
@@ -168,6 +175,7 @@ class _Desk:
         self.author, self.quota, self.count, self.usable = author, quota, count, usable
         self.lacking = {kind for kind in READING if kind not in author.requests.wordings}  # what it cannot be asked
         self.items: list[StudyItem] = []
+        self.asked: list[Reading] = []  # the questions among them, each as a text that can be asked in other words
         self.yields: dict[str, Yield] = {}
         self.said: set[str] = set()
         self.questions: Counter[Source] = Counter()
@@ -211,6 +219,9 @@ class _Desk:
         for item in fresh:
             dropped[item.kind]["repeats an exam question or is too long"] += id(item) not in allowed
         self.items += usable
+        self.asked += [
+            _as_text(claim) for item, claim in pairs if id(item) in allowed and item.kind not in NOT_REWORDED
+        ]
         self._count(requests, usable)
         for kind, reasons in dropped.items():
             kept[kind] = sum(item.kind == kind for item in usable)
@@ -242,6 +253,8 @@ class _Desk:
                 reasons["is in another language than the text"] += 1
                 continue
             drafts = read_pairs(reply)
+            if request.kind == REWORDED and not drafts:
+                drafts = [Draft(question, reading.wanted) for question in read_questions(reply)]
             reasons["cannot be read"] += not drafts
             for drafted in drafts:
                 draft = with_right_name(drafted, reading)
@@ -359,6 +372,14 @@ def _read_for(
 def room_of_replies(answers: Sequence[str]) -> int:
     """Tokens that a reader may answer with, where these answers are expected."""
     return 2 * max((len(answer.split()) for answer in answers), default=0) + LEAST_OF_A_REPLY
+
+
+def _as_text(claim: Claim) -> Reading:
+    """A question as a text that is to be asked in other words, with the same answer."""
+    draft, reading = claim.draft, claim.reading
+    return replace(
+        reading, text=draft.question, statements=(claim.statement,), full=reading.entire, wanted=draft.answer
+    )
 
 
 def _question(kind: str, draft: Draft, statement: Statement) -> StudyItem:

@@ -15,17 +15,25 @@ from pathlib import Path
 
 from blasphemer.errors import SettingsError
 
-PAIRS = ("questions", "aimed", "reversed", "relations", "links")  # are answered with questions and answers
+PAIRS = ("questions", "aimed", "reworded", "reversed", "relations", "links")  # bring questions with answers
 PROSE = ("rewrite", "explain", "outline", "implications")  # are answered with sentences
 EXAM = "exam"  # is answered with questions for the exam
 ANSWER = "answer"  # asks a question with the passage shown
 GAP = "gap"  # asks with the passage shown what has been left out of a sentence
 AIMED = "aimed"  # is asked of one statement, for questions with one answer
+REWORDED = "reworded"  # is asked of a question and its answer, for others that mean the same
 OF_TWO = "links"  # is asked of two passages at once
 FILE = "study_prompts.toml"
 PARTED = "\n===\n"  # between two wordings of a request
 ASKED = dict.fromkeys((ANSWER, GAP), ("{passage}", "{question}"))
-SLOTS = dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",)) | ASKED | {AIMED: ("{passage}", "{answer}")}
+SLOTS = (
+    dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",))
+    | ASKED
+    | {
+        AIMED: ("{passage}", "{answer}"),
+        REWORDED: ("{question}", "{answer}"),
+    }
+)
 
 _SLOT = re.compile(r"\{(\w+)\}")
 
@@ -43,9 +51,9 @@ class Requests:
 
     def about(self, kind: str, turn: int, text: str, card: str = "", answer: str = "") -> str:
         """The request for a kind, in its wordings by turns; `card` says what the text is a part of, `answer` what is to
-        be asked for, if that is given."""
+        be asked for, if that is given. The text is a question, if it is to be reworded."""
         wording = self.wordings[kind][turn % len(self.wordings[kind])]
-        return _filled(wording, passage=text, card=card, answer=answer)
+        return _filled(wording, passage=text, question=text, card=card, answer=answer)
 
     def with_text(self, text: str, question: str, kind: str = ANSWER) -> str:
         """A question, asked with the text shown; or a sentence with a gap, if the kind is GAP."""
