@@ -263,9 +263,11 @@ class _Desk:
                 except Groundless as error:
                     reasons[str(error)] += 1
                     continue
-                if reading.wanted and not agree(folded(draft.answer), folded(reading.wanted)):
-                    reasons["has another answer than asked for"] += 1
-                    continue
+                if reading.wanted:
+                    if not agree(folded(draft.answer), folded(reading.wanted)):
+                        reasons["has another answer than asked for"] += 1
+                        continue
+                    draft = replace(draft, answer=reading.wanted)
                 fact = statement.source, folded(draft.answer)
                 if self.facts[fact] >= self.quota:
                     reasons["its fact has enough"] += 1
