@@ -13,7 +13,7 @@ from blasphemer.lora_trainer.packing import shared_beginning
 from blasphemer.records import Example, Plan
 
 # A token that is learnt takes as long as so many that are only read; and what it was before, so many (benchmarks.real)
-READINGS_OF_A_STEP, READINGS_OF_A_REFERENCE = 3.5, 1.9
+READINGS_OF_A_STEP, READINGS_OF_A_REFERENCE = 4.7, 2.6
 REPLAYED, REHEARSED = 80, 2  # tokens of a replay item, and how often one is rehearsed, about
 ANSWER = 32  # tokens of an answer in the exam, about
 SITTINGS = 3  # before, after, and two choices among answers, which take half as long

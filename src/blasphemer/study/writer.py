@@ -40,11 +40,13 @@ from blasphemer.study.requests import AIMED, ANSWER, GAP, OF_TWO, PAIRS, REWORDE
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
 WORDS_OF_A_FACT, MOST_FACTS = 6, 4  # in a statement
-EVERY = {"questions": 1, REWORDED: 1, AIMED: 2, "reversed": 3}  # rounds between requests; of all other kinds OTHERS
-OTHERS = 4
+# The round in which a kind is first asked for, and in how many it is once. Prose brings least for its time: LATER
+WHEN = {"questions": (0, 1), AIMED: (0, 2), "reversed": (0, 3), "relations": (0, 4), OF_TWO: (0, 4), REWORDED: (1, 1)}
+LATER = 1, 4
+LIKELIEST = 2  # rounds for the likeliest answers, each by itself: the second asks again about what the first brought
 NOT_REWORDED = (REWORDED, OF_TWO)  # a third wording strays, and two texts are seldom understood from a question
 HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
-ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
+ROUNDS_AT_ONCE = 4  # of the others, before it is counted again what is missing
 FEW_READ, UNREAD = 8, 0.2  # drafts, of which a server that reads at all confirms a larger share than this
 READING = {ANSWER: "answer questions about a text", GAP: "fill the gaps of a sentence about a text"}
 PATIENCE = 8  # requests about a fact without anything new after which it is left alone
@@ -81,38 +83,38 @@ def write_self_study(
 ) -> tuple[list[StudyItem], list[Yield]]:
     """Study items in the author's words, up to `quota` questions for each fact; and what became of each kind.
 
-    `usable` leaves out what may not be learnt. No round is begun that would end after `until`, in time.monotonic's
-    seconds.
+    `usable` leaves out what may not be learnt. No more is asked for than can be written until `until`, in
+    time.monotonic's seconds: what has fewest questions comes first.
     """
     desk = _Desk(author, quota, count, usable)
     known = [kind for kind in author.requests.kinds if kind != REWORDED]
     texts = {kind: found for kind in known if (found := texts_for(kind, readings))}
-    first = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
-    kinds = _fruitful(texts, first, desk.ask(first, "the first few", None), least=0)
-    if first and not kinds:
-        console.warn(f"Of {len(first)} requests none was answered with anything that can be used. {ADVICE}")
+    begun = time.monotonic()
+    requests = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
+    kinds = _fruitful(texts, requests, desk.ask(requests, "the first few", None), least=0)
+    if requests and not kinds:
+        console.warn(f"Of {len(requests)} requests none was answered with anything that can be used. {ADVICE}")
     elif REWORDED in author.requests.kinds:
         texts[REWORDED] = desk.asked  # grows
         kinds.append(REWORDED)
-    took = 0.0  # seconds for a round
-    for planned in _sittings(2 * quota):
-        begun = time.monotonic()
-        rounds = _in_time(planned, took, until - begun)
-        if not rounds:
-            console.note("The time for writing is up: training goes on with what was written.")
-            break
-        requests = [
+    for rounds in _sittings(2 * quota):
+        pace, begun = (time.monotonic() - begun) / max(len(requests), 1), time.monotonic()
+        wanted = [
             Request(kind, turn, reading)
+            for number in rounds
             for kind in kinds
-            for turn in _turns(kind, rounds)
+            for turn in _turns(kind, [number])
             for reading in desk.to_read(kind, texts[kind], turn)
         ]
-        if not rounds[0]:  # the likeliest answers do not change
-            requests = [request for request in requests if request not in first]
-        label = f"round {rounds[-1] + 1} of {2 * quota}"
-        kept = desk.ask(requests, label, seed + rounds[0] if rounds[0] else None)
+        chance = seed + rounds[0] if rounds[0] >= LIKELIEST else None
+        wanted = desk.not_put(wanted) if chance is None else wanted  # the likeliest answers do not change
+        wanted.sort(key=desk.emptiest)
+        requests = wanted[: _in_time(len(wanted), pace, until - begun)]
+        kept = desk.ask(requests, f"round {rounds[-1] + 1} of {2 * quota}", chance)
         kinds = _fruitful(kinds, requests, kept, USEFUL)
-        took = (time.monotonic() - begun) / len(rounds)
+        if len(requests) < len(wanted):
+            console.note("The time for writing is up: training goes on with what was written.")
+            break
     items = [replace(item, id=f"m-{place}") for place, item in enumerate(desk.items, 1)]
     return items, list(desk.yields.values())
 
@@ -129,23 +131,22 @@ def _fruitful(kinds: Iterable[str], requests: Sequence[Request], kept: Counter[s
 
 
 def _sittings(rounds: int) -> Iterator[range]:
-    """The numbers of the rounds: the first alone, as it has the likeliest answers."""
-    yield range(1)
-    for first in range(1, rounds, ROUNDS_AT_ONCE):
+    """The numbers of the rounds: the first ones alone."""
+    alone = min(LIKELIEST, rounds)
+    yield from (range(number, number + 1) for number in range(alone))
+    for first in range(alone, rounds, ROUNDS_AT_ONCE):
         yield range(first, min(first + ROUNDS_AT_ONCE, rounds))
 
 
-def _in_time(rounds: range, took: float, left: float) -> range:
-    """Those of the rounds for which there is time, if each takes as long as the last one took."""
-    if left <= 0:
-        return range(0)
-    return rounds if len(rounds) * took <= left else rounds[: int(left / took)]
+def _in_time(requests: int, pace: float, left: float) -> int:
+    """How many of the requests there is time for, with so many seconds for each."""
+    return requests if requests * pace <= left else max(int(left / max(pace, 1e-9)), 0)
 
 
-def _turns(kind: str, rounds: range) -> list[int]:
+def _turns(kind: str, rounds: Iterable[int]) -> list[int]:
     """The times that a kind is asked for in these rounds, counted from its first."""
-    every = EVERY.get(kind, OTHERS)
-    return [number // every for number in rounds if number % every == 0]
+    first, every = WHEN.get(kind, LATER)
+    return [(number - first) // every for number in rounds if number >= first and (number - first) % every == 0]
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ class _Desk:
     def __init__(self, author: Author, quota: int, count: Callable[[str], int], usable: Usable) -> None:
         self.author, self.quota, self.count, self.usable = author, quota, count, usable
         self.lacking = {kind for kind in READING if kind not in author.requests.wordings}  # what it cannot be asked
+        self.put: set[str] = set()  # requests, in the words in which they were put
         self.items: list[StudyItem] = []
         self.asked: list[Reading] = []  # the questions among them, each as a text that can be asked in other words
         self.yields: dict[str, Yield] = {}
@@ -187,12 +189,18 @@ class _Desk:
         cut down to those facts."""
         for reading in readings:
             starved = [
-                one
-                for one in reading.statements
-                if self.questions[one.source] < self.most(one) and self.in_vain[kind, one.source] < PATIENCE
+                one for one in reading.statements if self._has(one) < 1 and self.in_vain[kind, one.source] < PATIENCE
             ]
             if starved:
                 yield about(reading, starved) if turn % 2 and len(starved) < len(reading.statements) else reading
+
+    def emptiest(self, request: Request) -> float:
+        """What the one of a request's statements has that has least."""
+        return min(map(self._has, request.reading.statements))
+
+    def _has(self, statement: Statement) -> float:
+        """The share of its questions that a statement has."""
+        return self.questions[statement.source] / self.most(statement)
 
     def most(self, statement: Statement) -> int:
         """Questions that a statement may have: a long one says several things."""
@@ -201,8 +209,10 @@ class _Desk:
 
     def ask(self, requests: Sequence[Request], label: str, seed: int | None) -> Counter[str]:
         """Put these requests, all in one batch. Returns how many items can be used, by kind."""
+        worded = list(map(self._worded, requests))
+        self.put.update(worded)
         replies = self.author.writer.write(
-            [self._worded(request) for request in requests],
+            worded,
             f"writing study material ({label})",
             max(ROOM * max((self.count(request.reading.text) for request in requests), default=0), LEAST_ROOM),
             seed,
@@ -230,6 +240,10 @@ class _Desk:
             in_all = dict(Counter(then.dropped) + reasons)
             self.yields[kind] = Yield(kind, then.requests + number, then.kept + kept[kind], in_all)
         return kept
+
+    def not_put(self, requests: Sequence[Request]) -> list[Request]:
+        """Those that have not been put in these words, each once."""
+        return list({words: one for one in requests if (words := self._worded(one)) not in self.put}.values())
 
     def _worded(self, request: Request) -> str:
         reading = request.reading
