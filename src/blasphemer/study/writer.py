@@ -43,10 +43,9 @@ WORDS_OF_A_FACT, MOST_FACTS = 6, 4  # in a statement
 # The round in which a kind is first asked for, and in how many it is once. Prose brings least for its time: LATER
 WHEN = {"questions": (0, 1), AIMED: (0, 2), "reversed": (0, 3), "relations": (0, 4), OF_TWO: (0, 4), REWORDED: (1, 1)}
 LATER = 1, 4
-LIKELIEST = 2  # rounds for the likeliest answers, each by itself: the second asks again about what the first brought
 NOT_REWORDED = (REWORDED, OF_TWO)  # a third wording strays, and two texts are seldom understood from a question
 HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
-ROUNDS_AT_ONCE = 4  # of the others, before it is counted again what is missing
+ROUNDS_AT_ONCE = 4  # before it is counted again what is missing: many requests take hardly longer than a few
 FEW_READ, UNREAD = 8, 0.2  # drafts, of which a server that reads at all confirms a larger share than this
 READING = {ANSWER: "answer questions about a text", GAP: "fill the gaps of a sentence about a text"}
 PATIENCE = 8  # requests about a fact without anything new after which it is left alone
@@ -91,7 +90,7 @@ def write_self_study(
     texts = {kind: found for kind in known if (found := texts_for(kind, readings))}
     begun = time.monotonic()
     requests = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
-    kinds = _fruitful(texts, requests, desk.ask(requests, "the first few", None), least=0)
+    kinds = _fruitful(texts, requests, desk.ask(requests, "the first few", seed), least=0)
     if requests and not kinds:
         console.warn(f"Of {len(requests)} requests none was answered with anything that can be used. {ADVICE}")
     elif REWORDED in author.requests.kinds:
@@ -106,11 +105,9 @@ def write_self_study(
             for turn in _turns(kind, [number])
             for reading in desk.to_read(kind, texts[kind], turn)
         ]
-        chance = seed + rounds[0] if rounds[0] >= LIKELIEST else None
-        wanted = desk.not_put(wanted) if chance is None else wanted  # the likeliest answers do not change
-        wanted.sort(key=desk.emptiest)
+        wanted = sorted(desk.not_put(wanted), key=desk.emptiest)
         requests = wanted[: _in_time(len(wanted), pace, until - begun)]
-        kept = desk.ask(requests, f"round {rounds[-1] + 1} of {2 * quota}", chance)
+        kept = desk.ask(requests, f"round {rounds[-1] + 1} of {2 * quota}", seed + rounds[0])
         kinds = _fruitful(kinds, requests, kept, USEFUL)
         if len(requests) < len(wanted):
             console.note("The time for writing is up: training goes on with what was written.")
@@ -131,10 +128,9 @@ def _fruitful(kinds: Iterable[str], requests: Sequence[Request], kept: Counter[s
 
 
 def _sittings(rounds: int) -> Iterator[range]:
-    """The numbers of the rounds: the first ones alone."""
-    alone = min(LIKELIEST, rounds)
-    yield from (range(number, number + 1) for number in range(alone))
-    for first in range(alone, rounds, ROUNDS_AT_ONCE):
+    """The numbers of the rounds: the first alone, as what it brings is asked for in other words."""
+    yield range(1)
+    for first in range(1, rounds, ROUNDS_AT_ONCE):
         yield range(first, min(first + ROUNDS_AT_ONCE, rounds))
 
 
@@ -207,16 +203,9 @@ class _Desk:
         things = len(folded(statement.text).split()) / WORDS_OF_A_FACT
         return round(self.quota * min(max(things, 1), MOST_FACTS))
 
-    def ask(self, requests: Sequence[Request], label: str, seed: int | None) -> Counter[str]:
-        """Put these requests, all in one batch. Returns how many items can be used, by kind."""
-        worded = list(map(self._worded, requests))
-        self.put.update(worded)
-        replies = self.author.writer.write(
-            worded,
-            f"writing study material ({label})",
-            max(ROOM * max((self.count(request.reading.text) for request in requests), default=0), LEAST_ROOM),
-            seed,
-        )
+    def ask(self, requests: Sequence[Request], label: str, seed: int) -> Counter[str]:
+        """Put these requests, those of a sort in one batch. Returns how many items can be used, by kind."""
+        replies = self._replies(requests, label, seed)
         kept: Counter[str] = Counter()
         dropped: dict[str, Counter[str]] = {request.kind: Counter() for request in requests}
         answered = list(zip(requests, replies, strict=True))
@@ -242,8 +231,20 @@ class _Desk:
         return kept
 
     def not_put(self, requests: Sequence[Request]) -> list[Request]:
-        """Those that have not been put in these words, each once."""
-        return list({words: one for one in requests if (words := self._worded(one)) not in self.put}.values())
+        """Without those of a first turn that have been put, and would be answered so again."""
+        return [one for one in requests if one.turn or self._worded(one) not in self.put]
+
+    def _replies(self, requests: Sequence[Request], label: str, seed: int) -> list[str]:
+        """The likeliest answers to requests of a first turn, sampled ones to all others."""
+        longest = max(ROOM * max((self.count(one.reading.text) for one in requests), default=0), LEAST_ROOM)
+        replies: dict[int, str] = {}
+        for is_first, chance in ((True, None), (False, seed)):
+            places = [place for place, one in enumerate(requests) if (one.turn == 0) == is_first]
+            worded = [self._worded(requests[place]) for place in places]
+            self.put.update(worded)
+            written = self.author.writer.write(worded, f"writing study material ({label})", longest, chance)
+            replies |= zip(places, written, strict=True)
+        return [replies[place] for place in range(len(requests))]
 
     def _worded(self, request: Request) -> str:
         reading = request.reading
