@@ -40,8 +40,8 @@ from blasphemer.study.requests import AIMED, ANSWER, GAP, OF_TWO, PAIRS, REWORDE
 QUESTIONS_PER_TOKEN = 0.16  # questions per fact, for each study token per token of the documents
 FEWEST_QUESTIONS, MOST_QUESTIONS = 2, 40  # per fact
 WORDS_OF_A_FACT, MOST_FACTS = 6, 4  # in a statement
-# The round in which a kind is first asked for, and in how many it is once. Prose brings least for its time: LATER
-WHEN = {"questions": (0, 1), AIMED: (0, 2), "reversed": (0, 3), "relations": (0, 4), OF_TWO: (0, 4), REWORDED: (1, 1)}
+# The round in which a kind is first asked for, and in how many it is once; of other wordings and of prose, LATER
+WHEN = {"questions": (0, 1), AIMED: (0, 2), "reversed": (0, 3), "relations": (0, 4), OF_TWO: (0, 4)}
 LATER = 1, 4
 NOT_REWORDED = (REWORDED, OF_TWO)  # a third wording strays, and two texts are seldom understood from a question
 HANDFUL = 4  # texts by which it is tried whether a kind can be written at all
@@ -105,7 +105,7 @@ def write_self_study(
             for turn in _turns(kind, [number])
             for reading in desk.to_read(kind, texts[kind], turn)
         ]
-        wanted = sorted(desk.not_put(wanted), key=desk.emptiest)
+        wanted = sorted(desk.not_put(wanted), key=desk.precedence)
         requests = wanted[: _in_time(len(wanted), pace, until - begun)]
         kept = desk.ask(requests, f"round {rounds[-1] + 1} of {2 * quota}", seed + rounds[0])
         kinds = _fruitful(kinds, requests, kept, USEFUL)
@@ -190,9 +190,10 @@ class _Desk:
             if starved:
                 yield about(reading, starved) if turn % 2 and len(starved) < len(reading.statements) else reading
 
-    def emptiest(self, request: Request) -> float:
-        """What the one of a request's statements has that has least."""
-        return min(map(self._has, request.reading.statements))
+    def precedence(self, request: Request) -> tuple[bool, float]:
+        """By what requests are sorted that must be written in time: prose last, as it brings least for it; and first
+        what has fewest questions."""
+        return request.kind not in PAIRS, min(map(self._has, request.reading.statements))
 
     def _has(self, statement: Statement) -> float:
         """The share of its questions that a statement has."""
