@@ -27,18 +27,12 @@ from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, load_model, load_writer
 from blasphemer.quiet import quiet_libraries
 from blasphemer.study.author import Author
+from blasphemer.study.checking import Claim, Told, restored, verified
+from blasphemer.study.drafts import Draft
 from blasphemer.study.examiner import answered_with_text
-from blasphemer.study.grounding import (
-    Draft,
-    Groundless,
-    Reading,
-    asked_statement,
-    sound_sentences,
-    with_right_name,
-)
+from blasphemer.study.grounding import Groundless, Reading, asked_statement, sound_sentences, with_right_name
 from blasphemer.study.readings import find_readings
 from blasphemer.study.requests import default_requests
-from blasphemer.study.writer import Claim, Told, restored, verified
 from blasphemer.workspace import RunFolder
 
 

@@ -12,8 +12,8 @@ from benchmarks.replay import read_facts, serving
 from blasphemer.command_line import load_settings
 from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.records import one_line
+from blasphemer.study.drafts import read_pairs
 from blasphemer.study.endpoint import Endpoint
-from blasphemer.study.grounding import read_pairs
 from blasphemer.study.readings import find_readings
 from blasphemer.study.requests import default_requests
 

@@ -6,15 +6,8 @@ import time
 
 import pytest
 
-from blasphemer.study.grounding import (
-    Draft,
-    Groundless,
-    Reading,
-    asked_statement,
-    read_pairs,
-    sound_sentences,
-    with_right_name,
-)
+from blasphemer.study.drafts import Draft, read_pairs
+from blasphemer.study.grounding import Groundless, Reading, asked_statement, sound_sentences, with_right_name
 from tests.natural import statements_in
 
 TEXT = (

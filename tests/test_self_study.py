@@ -17,16 +17,15 @@ from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.language_model.weights import model_path
 from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyItem, Yield
 from blasphemer.study.author import Author, Recorded, Writer, without_thoughts
+from blasphemer.study.checking import Told, restored
 from blasphemer.study.readings import about, find_readings
 from blasphemer.study.requests import Requests, default_requests, read_requests
 from blasphemer.study.writer import (
     HANDFUL,
     PATIENCE,
-    Told,
     _in_time,
     estimated_tokens,
     questions_per_statement,
-    restored,
     write_self_study,
 )
 from blasphemer.workspace import Journal

@@ -18,10 +18,12 @@ from blasphemer.language import normalise
 from blasphemer.languages import language
 from blasphemer.records import ExamQuestion, Marks, one_line
 from blasphemer.study.author import Author
-from blasphemer.study.grounding import Draft, Groundless, Reading, asked_statement, read_pairs, states
+from blasphemer.study.checking import Claim, room_of_replies, verified
+from blasphemer.study.drafts import Draft, read_pairs
+from blasphemer.study.grounding import Groundless, Reading, asked_statement, states
 from blasphemer.study.readings import about, find_readings
 from blasphemer.study.requests import EXAM
-from blasphemer.study.writer import HANDFUL, LEAST_ROOM, Claim, room_of_replies, verified
+from blasphemer.study.writer import HANDFUL, LEAST_ROOM
 from blasphemer.workspace import freeze
 
 SHARE = 0.5  # of exam_questions that may be written so

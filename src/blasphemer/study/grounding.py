@@ -1,4 +1,4 @@
-"""What a model wrote about a text, read and checked without a judge: only what the text bears out is kept.
+"""What a model wrote about a text, checked without a judge: only what the text bears out is kept.
 
 A question must name what it asks about, its answer must stand in one of the text's sentences, and no name or number may
 come from elsewhere. Of prose, the sentences are kept that repeat what the text says of the same thing.
@@ -6,9 +6,8 @@ come from elsewhere. Of prose, the sentences are kept that repeat what the text 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
@@ -19,6 +18,7 @@ from blasphemer.language import agree, contains, normalise, sentence_spans
 from blasphemer.language import words as words_of
 from blasphemer.languages import ANY, find_language, language, names_in
 from blasphemer.records import Statement
+from blasphemer.study.drafts import Draft, without_emphasis
 
 LONGEST_ANSWER, LONGEST_QUESTION = 40, 60  # words
 SHORT_ANSWER = 12  # words: must stand in the text as it is; of longer ones, most words must
@@ -29,83 +29,12 @@ RESTATED = 0.7  # share of them that the text has in one form or another
 STATED = 3  # words of the question, that count as much as the whole answer
 BORNE_OUT = 0.8  # share of a long answer's words that one or two sentences of the text must have
 
-_MARK = r"(?:[-*>#\s]|\d{1,3}[.)])*"  # what lists and headings put before a line
-_LABELLED = re.compile(
-    rf"^{_MARK}(?:Q|Question)\s*\d*\s*[:.]\W*?(?=\w|[\"“«‘¿(])(?P<question>.+?)\s+{_MARK}(?:A|Answer)\s*\d*\s*:\W*?"
-    rf"(?=\w|[\"“«‘(\-+−±£$€¥₹])(?P<answer>.+?)\s*(?:\n{_MARK}(?:Evidence|Quote)\s*:\s*(?P<evidence>.+?)\s*)?"
-    rf"(?=\n{_MARK}(?:Q|Question)\s*\d*\s*[:.]|\n\s*\n|\Z)",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
-)
-# Lines in another language, or without labels: what comes up to the question mark, and what comes after it
-_ASKED = re.compile(
-    rf"^{_MARK}(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<question>[^\n]+?[?？])[*_\"”]*\s*{_MARK}"
-    rf"(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<answer>[^\n?？]+)$",
-    re.MULTILINE,
-)
-_QUESTION = re.compile(rf"^{_MARK}(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<question>[^\n]+?[?？])", re.MULTILINE)
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _OF_THE_TEXT = re.compile(r"\b(?:the|this|that) (?:text|passage|document|paragraph|excerpt|author)\b", re.IGNORECASE)
-_EMPHASIS = re.compile(r"\*\*|__|`")
 _FIRST_WORDS = re.compile(r"(?:^|[.!?:;]\s+|[\"“«(])(\w+(?:['’]\w+)?)")
-_SPACE = re.compile(r"(\s{4})\s+")  # more white space in a row says nothing, and takes long to match
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A question and its answer, and what the model quoted from the text for it ("" if nothing)."""
-
-    question: str
-    answer: str
-    evidence: str = ""
 
 
 class Groundless(Exception):
     """Why a draft is not kept, in the words of the report."""
-
-
-# --- reading what was written ----------------------------------------------------------------------------------------
-
-
-def read_pairs(reply: str) -> list[Draft]:
-    """Questions with answers out of a model's reply: JSON, `Q: ... A: ...`, or what stands before and after a `?`."""
-    if found := list(_from_json(reply)):
-        return found
-    plain = _SPACE.sub(r"\1", _EMPHASIS.sub("", reply))
-    matches = list(_LABELLED.finditer(plain)) or list(_ASKED.finditer(plain))
-    drafts = [Draft(*(_one_line(part) for part in match.groupdict("").values())) for match in matches]
-    return [draft for draft in drafts if draft.question and draft.answer]
-
-
-def read_questions(reply: str) -> list[str]:
-    """The questions in a reply that has no answers: what stands before a `?` in each line."""
-    return [_one_line(match["question"]) for match in _QUESTION.finditer(_EMPHASIS.sub("", reply))]
-
-
-def _from_json(reply: str) -> Iterator[Draft]:
-    fenced = _FENCED.search(reply)
-    text = fenced[1] if fenced else reply
-    start = min((at for at in (text.find("["), text.find("{")) if at >= 0), default=-1)
-    if start < 0:
-        return
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(value, dict):
-        value = next((inner for inner in value.values() if isinstance(inner, list)), [value])
-    for row in value:
-        fields = {str(name).casefold(): text for name, text in row.items()} if isinstance(row, dict) else {}
-        said = [fields.get(name, fields.get(name[0])) for name in ("question", "answer", "evidence")]
-        question, answer, evidence = (str(part).strip() if isinstance(part, str | int | float) else "" for part in said)
-        if question and answer:
-            yield Draft(question, answer, evidence)
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip(' "“”')
-
-
-# --- checking it against the text ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -359,7 +288,7 @@ def _stem(word: str) -> str:
 
 def sound_sentences(reply: str, reading: Reading) -> list[tuple[str, list[Statement]]]:
     """The sentences of a reply that repeat what the text says of the same thing, each once, with what they repeat."""
-    plain = _EMPHASIS.sub("", reply)
+    plain = without_emphasis(reply)
     sentences = (re.sub(r"\s+", " ", plain[start:end]).lstrip("-*•# ") for start, end in sentence_spans(plain))
     return [(one, found) for one in dict.fromkeys(sentences) if (found := _restated(one, reading))]
 
