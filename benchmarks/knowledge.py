@@ -136,14 +136,9 @@ def trained(
         summary = scorecard.training(run)
     tokens = int(summary["tokens"] or 0)
     exams = [grading.grade(asked, taught.answer([one.question for one in asked])) for asked in (found.questions, known)]
-    said = divided(found.recalled, settings.seed)[1]
+    _, said, _ = retention.allot(found.recalled, settings.seed)
     kept = grading.grade_retention(said, taught.answer([one.question for one in said], longest=retention.LONG))
     return Outcome((*exams, kept), plan.steps, tokens, 4.0 * model.parameters * tokens, summary["seconds"] or 0.0)
-
-
-def divided(recalled: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list[ExamQuestion]]:
-    """What is rehearsed, and what is asked again to the word, as in a run."""
-    return retention.divide(retention.set_aside(recalled, seed)[0], seed)
 
 
 def line(label: str, outcomes: Sequence[Outcome]) -> str:
@@ -171,7 +166,7 @@ def lessons(
         asked = set() if "choice" in out else asked_about(own, quota)
         added = [item for item in about_others(written, asked) if item.kind not in out]
         study, _ = split_validation([*own, *added], settings.validation_split, settings.seed)
-    rehearsed = [] if "replay" in out else divided(found.recalled, settings.seed)[0]
+    rehearsed = [] if "replay" in out else retention.allot(found.recalled, settings.seed)[0]
     examples = encode(study, model.tokenizer, model.context)
     plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu, model.parameters)
     if row in INSTEAD:

@@ -95,7 +95,7 @@ def train_lora(
     done = _step_of(resumed) if resumed else 0
     _forget_after(metrics, done)
     with console.progress("training", plan.steps, done) as advance, _stop_at_interrupt() as stop:
-        watcher = _Watcher(metrics, advance, done, stop, math.sqrt(settings.loraplus_lr_ratio), until)
+        watcher = _Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio), until)
         adapted = _with_lora(model, settings)
         optimizer = _optimizer(adapted, plan.learning_rate, settings.loraplus_lr_ratio)
         everything = [*examples, *validation]
@@ -261,24 +261,18 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]
     """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
 
     def __init__(
-        self,
-        metrics: Path,
-        advance: console.Advance,
-        done: int,
-        stop: threading.Event,
-        rate_scale: float,
-        until: float,
+        self, metrics: Path, advance: console.Advance, stop: threading.Event, rate_scale: float, until: float
     ) -> None:
-        self.metrics, self.advance, self.shown, self.stop, self.until = metrics, advance, done, stop, until
+        self.metrics, self.advance, self.stop, self.until = metrics, advance, stop, until
         self.rate_scale = rate_scale  # the trainer logs the rate of its first group, A; ours lies between A's and B's
         self.before: dict[str, Any] = next(reversed(_lines(metrics)), {})
         self.started = time.monotonic()
-        self.tokens = 0
+        self.shown = self.tokens = 0
         self.note = ""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.started = time.monotonic()
-        self._show(state.global_step)
+        self.shown = state.global_step
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._show(state.global_step)

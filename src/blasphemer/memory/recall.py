@@ -53,8 +53,7 @@ def recall(job: Job, plan: Plan, study: Sequence[StudyItem]) -> Memories:
     """
     asked_for = wordings_in(study)
     items = job.run.records("replay.jsonl", StudyItem, lambda: _recalled(job.model, plan, asked_for, job.settings))
-    items, told = retention.set_aside(items, job.settings.seed)
-    rehearsed, asked = retention.divide(items, job.settings.seed)
+    rehearsed, asked, told = retention.allot(items, job.settings.seed)
     return Memories(retention.spread(rehearsed, plan.replay_items, job.settings.seed, asked_for), [*asked, *told])
 
 

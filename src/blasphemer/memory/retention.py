@@ -87,6 +87,12 @@ def answered_items(answered: Sequence[tuple[str, Answered]]) -> list[StudyItem]:
     ]
 
 
+def allot(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list[ExamQuestion], list[ExamQuestion]]:
+    """What to rehearse, what to ask again to the word, and what to ask how likely it is."""
+    rest, told = set_aside(items, seed)
+    return *divide(rest, seed), told
+
+
 def divide(items: Sequence[StudyItem], seed: int) -> tuple[list[StudyItem], list[ExamQuestion]]:
     """The items to rehearse, and some of those that the model was sure of as questions.
 

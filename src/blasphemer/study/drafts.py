@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from blasphemer.records import one_line
+
 _MARK = r"(?:[-*>#\s]|\d{1,3}[.)])*"  # what lists and headings put before a line
 _LABELLED = re.compile(
     rf"^{_MARK}(?:Q|Question)\s*\d*\s*[:.]\W*?(?=\w|[\"“«‘¿(])(?P<question>.+?)\s+{_MARK}(?:A|Answer)\s*\d*\s*:\W*?"
@@ -14,13 +16,10 @@ _LABELLED = re.compile(
     rf"(?=\n{_MARK}(?:Q|Question)\s*\d*\s*[:.]|\n\s*\n|\Z)",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
+_LABEL = r"(?:[^\W\d]{1,12}\s*\d*\s*:\s*)?"  # in any language
 # Lines in another language, or without labels: what comes up to the question mark, and what comes after it
-_ASKED = re.compile(
-    rf"^{_MARK}(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<question>[^\n]+?[?？])[*_\"”]*\s*{_MARK}"
-    rf"(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<answer>[^\n?？]+)$",
-    re.MULTILINE,
-)
-_QUESTION = re.compile(rf"^{_MARK}(?:[^\W\d]{{1,12}}\s*\d*\s*:\s*)?(?P<question>[^\n]+?[?？])", re.MULTILINE)
+_QUESTION = re.compile(rf"^{_MARK}{_LABEL}(?P<question>[^\n]+?[?？])", re.MULTILINE)
+_ASKED = re.compile(rf"{_QUESTION.pattern}[*_\"”]*\s*{_MARK}{_LABEL}(?P<answer>[^\n?？]+)$", re.MULTILINE)
 _FENCED = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _EMPHASIS = re.compile(r"\*\*|__|`")
 _SPACE = re.compile(r"(\s{4})\s+")  # more white space in a row says nothing, and takes long to match
@@ -76,4 +75,4 @@ def _from_json(reply: str) -> Iterator[Draft]:
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip(' "“”')
+    return one_line(text).strip(' "“”')

@@ -85,23 +85,24 @@ def write_self_study(
     known = [kind for kind in author.requests.kinds if kind != REWORDED]
     texts = {kind: found for kind in known if (found := texts_for(kind, readings))}
     begun = time.monotonic()
-    requests = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
-    kinds = _fruitful(texts, requests, desk.ask(requests, "the first few", seed), least=0)
-    if requests and not kinds:
-        console.warn(f"Of {len(requests)} requests none was answered with anything that can be used. {ADVICE}")
+    requests = first = [Request(kind, 0, reading) for kind, read in texts.items() for reading in _handful(read)]
+    kinds = _fruitful(texts, first, desk.ask(first, "the first few", seed), least=0)
+    if first and not kinds:
+        console.warn(f"Of {len(first)} requests none was answered with anything that can be used. {ADVICE}")
     elif REWORDED in author.requests.kinds:
         texts[REWORDED] = desk.asked  # grows
         kinds.append(REWORDED)
     for rounds in _sittings(2 * quota):
         pace, begun = (time.monotonic() - begun) / max(len(requests), 1), time.monotonic()
         wanted = [
-            Request(kind, turn, reading)
+            request
             for number in rounds
             for kind in kinds
             for turn in _turns(kind, [number])
             for reading in desk.to_read(kind, texts[kind], turn)
+            if (request := Request(kind, turn, reading)) not in first
         ]
-        wanted = sorted(desk.not_put(wanted), key=desk.precedence)
+        wanted.sort(key=desk.precedence)
         requests = wanted[: _in_time(len(wanted), pace, until - begun)]
         kept = desk.ask(requests, f"round {rounds[-1] + 1} of {2 * quota}", seed + rounds[0])
         kinds = _fruitful(kinds, requests, kept, USEFUL)
@@ -150,7 +151,6 @@ class _Desk:
     def __init__(self, author: Author, quota: int, count: Callable[[str], int], usable: Usable) -> None:
         self.author, self.quota, self.count, self.usable = author, quota, count, usable
         self.lacking = {kind for kind in READING if kind not in author.requests.wordings}  # what it cannot be asked
-        self.put: set[str] = set()  # requests, in the words in which they were put
         self.items: list[StudyItem] = []
         self.asked: list[Reading] = []  # the questions among them, each as a text that can be asked in other words
         self.yields: dict[str, Yield] = {}
@@ -210,10 +210,6 @@ class _Desk:
             self.yields[kind] = Yield(kind, then.requests + number, then.kept + kept[kind], in_all)
         return kept
 
-    def not_put(self, requests: Sequence[Request]) -> list[Request]:
-        """Without those of a first turn that have been put, and would be answered so again."""
-        return [one for one in requests if one.turn or self._worded(one) not in self.put]
-
     def _replies(self, requests: Sequence[Request], label: str, seed: int) -> list[str]:
         """The likeliest answers to requests of a first turn, sampled ones to all others."""
         longest = max(ROOM * max((self.count(one.reading.text) for one in requests), default=0), LEAST_ROOM)
@@ -221,7 +217,6 @@ class _Desk:
         for is_first, chance in ((True, None), (False, seed)):
             places = [place for place, one in enumerate(requests) if (one.turn == 0) == is_first]
             worded = [self._worded(requests[place]) for place in places]
-            self.put.update(worded)
             written = self.author.writer.write(worded, f"writing study material ({label})", longest, chance)
             replies |= zip(places, written, strict=True)
         return [replies[place] for place in range(len(requests))]

@@ -29,10 +29,7 @@ ASKED = dict.fromkeys((ANSWER, GAP), ("{passage}", "{question}"))
 SLOTS = (
     dict.fromkeys((*PAIRS, *PROSE, EXAM), ("{passage}",))
     | ASKED
-    | {
-        AIMED: ("{passage}", "{answer}"),
-        REWORDED: ("{question}", "{answer}"),
-    }
+    | {AIMED: ("{passage}", "{answer}"), REWORDED: ("{question}", "{answer}")}
 )
 
 _SLOT = re.compile(r"\{(\w+)\}")
