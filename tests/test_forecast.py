@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from blasphemer.command_line import load_settings
+from blasphemer.errors import ModelError
 from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, encode
-from blasphemer.lora_trainer.forecast import describe_forecast, foresee, tokens_of
+from blasphemer.lora_trainer import forecast
+from blasphemer.lora_trainer.forecast import describe_forecast, foresee, held_by_a_step, in_memory, tokens_of
 from blasphemer.lora_trainer.packing import Packer, shared_beginning
 from blasphemer.records import Plan, StudyItem, exchange
 from blasphemer.study.requests import default_requests
@@ -39,3 +41,29 @@ def test_more_passes_take_longer_and_a_budget_that_is_too_short_is_said(tiny: La
     assert "cuts it short" in said
     assert "quick" in said
     assert "deep" in said
+
+
+def test_where_memory_is_short_fewer_items_are_trained_on_at_once(
+    tiny: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = encode(ITEMS, tiny.tokenizer, 512)
+    held = [
+        held_by_a_step(tiny, load_settings(["demo"]), replace(PLAN, batch_size=batch, recomputes=again), examples)
+        for batch, again in ((1, True), (1, False), (2, False), (4, False))
+    ]
+    assert held == sorted(set(held))
+
+    def planned(free: int, *flags: str) -> Plan:
+        monkeypatch.setattr(forecast, "free_memory", lambda _: free)
+        job = Job(load_settings(["demo", *flags]), RunFolder(tmp_path), tiny, [], default_requests())
+        return in_memory(job, PLAN, examples)
+
+    plenty = 2 * held[-1]
+    assert planned(plenty) == PLAN
+    assert planned(round(1.2 * held[2])) == replace(PLAN, batch_size=2, accumulation=4)
+    assert planned(round(1.2 * held[0])) == replace(PLAN, batch_size=1, accumulation=8, recomputes=True)
+    with pytest.raises(ModelError, match="GB are free"):
+        planned(held[0] // 2)
+    capsys.readouterr()
+    assert planned(held[0] // 2, "--per-device-train-batch-size", "4") == PLAN
+    assert "memory may run out" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MambaConfig, MambaFo
 from blasphemer.language_model import batch, generation
 from blasphemer.language_model.attention import MANY
 from blasphemer.language_model.batch import Batch, Row, loop_start
+from blasphemer.language_model.device import Room
 from blasphemer.language_model.generation import Sampling, score_rows, write_rows
 from blasphemer.language_model.model import LanguageModel
 
@@ -45,7 +46,7 @@ def test_rows_written_together_are_the_rows_written_alone(
 ) -> None:
     monkeypatch.setattr(batch, "FEWEST_APART", fewest_apart)
     rows = [Row(prompt, 24) for prompt in tiny.prompt_rows(PROMPTS)]
-    write_rows(tiny.weights, rows, tiny._stops(), most_rows, 4096)
+    write_rows(tiny.weights, rows, tiny._stops(), Room(most_rows, 4096))
     assert [row.ids for row in rows] == _one_by_one(tiny, PROMPTS, 24)
 
 
@@ -71,7 +72,7 @@ def test_a_long_beginning_is_held_once_unless_the_models_attention_does_not_take
         batch._TELL_APART.clear()
         monkeypatch.setattr(batch._Layer, "update", keys)
         rows = [Row(prompt, 24) for prompt in tiny.prompt_rows(PROMPTS[:3])]
-        write_rows(tiny.weights, rows, tiny._stops(), 64, 4096)
+        write_rows(tiny.weights, rows, tiny._stops(), Room(64, 4096))
         assert [row.ids for row in rows] == _one_by_one(tiny, PROMPTS[:3], 24)
         assert (held[-1] >= 16) == apart
     batch._TELL_APART.clear()
@@ -79,8 +80,40 @@ def test_a_long_beginning_is_held_once_unless_the_models_attention_does_not_take
 
 def test_a_small_memory_changes_no_answer(tiny: LanguageModel) -> None:
     rows = [Row(prompt, 24) for prompt in tiny.prompt_rows(PROMPTS)]
-    write_rows(tiny.weights, rows, tiny._stops(), 64, most_tokens=1)
+    write_rows(tiny.weights, rows, tiny._stops(), Room(64, 1))
     assert [row.ids for row in rows] == _one_by_one(tiny, PROMPTS, 24)
+
+
+def test_where_memory_runs_out_fewer_rows_are_written_at_once_and_none_is_lost(
+    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forward, calls = tiny.weights.forward, 0
+
+    def short_of_memory(*given: object, input_ids: torch.Tensor, **others: object) -> object:
+        nonlocal calls
+        calls += 1
+        if len(input_ids) > 2 and calls > 8:  # at first there is enough
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return forward(*given, input_ids=input_ids, **others)
+
+    monkeypatch.setattr(tiny.weights, "forward", short_of_memory)
+    rows = [Row(prompt, 24) for prompt in tiny.prompt_rows(PROMPTS)]
+    assert write_rows(tiny.weights, rows, tiny._stops(), Room(8, 4096)).rows == 2
+    assert capsys.readouterr().err.count("Memory ran out") == 2
+    found: dict[int, torch.Tensor] = {}
+    score_rows(tiny.weights, [row.prompt for row in rows], [row.ids for row in rows], Room(8, 4096), found.__setitem__)
+    assert all(found[number].argmax(-1).tolist() == row.ids for number, row in enumerate(rows) if row.ids)
+    monkeypatch.undo()
+    assert [row.ids for row in rows] == _one_by_one(tiny, PROMPTS, 24)
+
+
+def test_what_does_not_fit_alone_is_an_error(tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> object:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+
+    monkeypatch.setattr(tiny.weights, "forward", full)
+    with pytest.raises(RuntimeError, match="allocate"):
+        write_rows(tiny.weights, [Row(row, 4) for row in tiny.prompt_rows(PROMPTS)], set(), Room(4, 4096))
 
 
 SMALL = {
@@ -102,7 +135,7 @@ def test_other_kinds_of_attention_give_the_same_answers(tiny: LanguageModel, con
     torch.manual_seed(0)
     other = replace(tiny, weights=AutoModelForCausalLM.from_config(config).eval())
     rows = [Row(prompt, 12) for prompt in other.prompt_rows(PROMPTS)]
-    write_rows(other.weights, rows, other._stops(), 4, 4096)
+    write_rows(other.weights, rows, other._stops(), Room(4, 4096))
     assert [row.ids for row in rows] == _one_by_one(other, PROMPTS, 12)
 
 
@@ -112,7 +145,7 @@ def test_a_model_without_keys_and_values_is_written_with_by_the_library(tiny: La
     other = replace(tiny, weights=MambaForCausalLM(config).eval())
     prompts = ["Who waits?"] * 3  # rows of one length: padding is no part of this
     rows = [Row(prompt, 6) for prompt in other.prompt_rows(prompts)]
-    write_rows(other.weights, rows, other._stops(), 2, 4096)
+    write_rows(other.weights, rows, other._stops(), Room(2, 4096))
     assert [row.ids for row in rows] == _one_by_one(other, prompts, 6)
 
 
@@ -127,7 +160,7 @@ def test_what_rows_share_is_read_once(tiny: LanguageModel, monkeypatch: pytest.M
 
     monkeypatch.setattr(tiny.weights, "forward", counting)
     prompts = tiny.prompt_rows([f"{SHARED * 3}{number}?" for number in range(8)])
-    write_rows(tiny.weights, [Row(prompt, 1) for prompt in prompts], set(), 64, 65536)
+    write_rows(tiny.weights, [Row(prompt, 1) for prompt in prompts], set(), Room(64, 65536))
     assert read < 2 * len(prompts[0])
 
 
@@ -135,7 +168,7 @@ def test_drawn_rows_follow_from_the_seed_and_differ(tiny: LanguageModel) -> None
     def drawn(seed: int) -> list[list[int]]:
         torch.manual_seed(seed)
         rows = [Row(prompt, 16) for prompt in tiny.prompt_rows(["Who waits?"] * 8)]
-        write_rows(tiny.weights, rows, tiny._stops(), 64, 4096, Sampling(0.95))
+        write_rows(tiny.weights, rows, tiny._stops(), Room(64, 4096), Sampling(0.95))
         return [row.ids for row in rows]
 
     assert drawn(1) == drawn(1) != drawn(2)
@@ -160,7 +193,7 @@ def test_a_row_that_says_the_same_over_and_over_is_cut(tiny: LanguageModel) -> N
     with torch.no_grad():
         tiny.weights.lm_head.weight.zero_()  # all tokens are alike: the first is always taken
     rows = [Row(prompt, 400) for prompt in tiny.prompt_rows(["Who waits?"])]
-    write_rows(tiny.weights, rows, tiny._stops(), 64, 4096, cut_loops=True)
+    write_rows(tiny.weights, rows, tiny._stops(), Room(64, 4096), cut_loops=True)
     assert rows[0].looped
     assert len(rows[0].ids) < 40
 
@@ -170,7 +203,7 @@ def test_answers_are_scored_as_in_rows_of_their_own(tiny: LanguageModel, most_ro
     prompts = tiny.prompt_rows(PROMPTS)
     answers = [[7 + number] * (number % 3 + 1) for number in range(len(prompts))]
     found: dict[int, torch.Tensor] = {}
-    score_rows(tiny.weights, prompts, answers, most_rows, 4096, found.__setitem__)
+    score_rows(tiny.weights, prompts, answers, Room(most_rows, 4096), found.__setitem__)
     for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         with torch.no_grad():
             alone = tiny.weights(input_ids=torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from blasphemer import console
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
-from blasphemer.errors import BlasphemerError, ModelError
+from blasphemer.errors import BlasphemerError, Interrupted, ModelError
 from blasphemer.job import Job
 from blasphemer.language_model.chat_format import encode
 from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.lora_trainer import trainer as lora_trainer
+from blasphemer.lora_trainer.adapter import optimizer_for, with_adapter
+from blasphemer.lora_trainer.plan import in_less_memory
+from blasphemer.lora_trainer.watching import COMPLETE
 from blasphemer.records import Example, Message, Plan, StudyItem
 from blasphemer.report import scorecard
 from blasphemer.study.requests import default_requests
@@ -73,8 +79,8 @@ def test_every_linear_layer_gets_an_adapter(tiny_folder: Path, tmp_path: Path) -
 
 
 def test_b_learns_faster_than_a_around_the_rate_that_was_planned(tiny_folder: Path, tmp_path: Path) -> None:
-    adapted = lora_trainer._with_lora(load_model(settings_for(tiny_folder)), settings_for(tiny_folder))
-    groups = [group for group in lora_trainer._optimizer(adapted, 1e-3, 4.0).param_groups if group["params"]]
+    adapted = with_adapter(load_model(settings_for(tiny_folder)), settings_for(tiny_folder))
+    groups = [group for group in optimizer_for(adapted, 1e-3, 4.0).param_groups if group["params"]]
     assert [group["lr"] for group in groups] == pytest.approx([5e-4, 2e-3])
     names = {value: name for name, value in adapted.named_parameters()}
     assert all("lora_A" in names[value] for value in groups[0]["params"])
@@ -144,10 +150,72 @@ def test_resuming_gives_the_same_weights_to_the_bit(tiny_folder: Path, tmp_path:
 def test_a_checkpoint_cut_short_by_a_kill_is_not_used(tiny_folder: Path, tmp_path: Path) -> None:
     whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
     last = tmp_path / "run" / "checkpoints" / "checkpoint-12"
-    (last / lora_trainer.COMPLETE).unlink()
+    (last / COMPLETE).unlink()
     (last / "optimizer.pt").write_bytes(b"half")
     again = adapter_weights(train(tiny_folder, tmp_path / "run"))
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_where_memory_runs_out_training_goes_on_with_fewer_items_at_once(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
+    compute_loss, calls = lora_trainer._PackedTrainer.compute_loss, 0
+
+    def short_of_memory(trainer: Any, model: Any, inputs: dict[str, Any], *others: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if trainer.args.per_device_train_batch_size > 1 and calls > 13:  # after the first checkpoint
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return compute_loss(trainer, model, inputs, *others, **named)
+
+    monkeypatch.setattr(lora_trainer._PackedTrainer, "compute_loss", short_of_memory)
+    again = adapter_weights(train(tiny_folder, tmp_path / "again"))
+    assert all(torch.allclose(whole[name], again[name], atol=1e-4) for name in whole)
+    said = capsys.readouterr().err
+    assert [f"{batch} items at once, {8 // batch} times a step" in said for batch in (4, 2, 1)] == [False, True, True]
+    made = RunFolder(tmp_path / "again").load_json("plan.json")
+    assert (made["batch_size"], made["accumulation"], made["recomputes"]) == (1, 8, False)
+
+
+def test_what_does_not_fit_one_by_one_is_computed_again_on_the_way_back_and_else_refused() -> None:
+    plan = replace(make_plan(3), batch_size=6, accumulation=2)
+    tried = [plan]
+    for _ in range(3):
+        tried.append(in_less_memory(tried[-1]))
+    with pytest.raises(ModelError, match="max-seq-length"):
+        in_less_memory(tried[-1])
+    assert [(one.batch_size, one.accumulation, one.recomputes) for one in tried] == [
+        (6, 2, False), (3, 4, False), (1, 12, False), (1, 12, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("choice", [lora_trainer.GO_ON, lora_trainer.FINISH, lora_trainer.STOP, None])
+def test_an_interrupt_stops_after_a_checkpoint_and_asks_whoever_is_there(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str | None
+) -> None:
+    whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
+    compute_loss, calls = lora_trainer._PackedTrainer.compute_loss, 0
+
+    def interrupted(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 11:  # in the sixth step
+            signal.raise_signal(signal.SIGINT)
+        return compute_loss(*given, **named)
+
+    monkeypatch.setattr(lora_trainer._PackedTrainer, "compute_loss", interrupted)
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    monkeypatch.setattr(console, "select", lambda *_: choice)
+    run = RunFolder(tmp_path / "again")
+    if choice in (lora_trainer.STOP, None):
+        with pytest.raises(Interrupted):
+            train(tiny_folder, run.path)
+        monkeypatch.undo()
+    again = adapter_weights(train(tiny_folder, run.path))
+    assert all(torch.equal(whole[name], again[name]) for name in whole) == (choice != lora_trainer.FINISH)
+    steps = [json.loads(line)["step"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert max(steps) == (4 if choice == lora_trainer.FINISH else 12)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny_folder: Path, tmp_path: Path) -> None:

@@ -280,11 +280,13 @@ class TrainingSettings(Section):
     max_seq_length: int = Field(2048, ge=16)
     """Longest item the model is trained on, in tokens (less where the model's context is shorter)."""
     gradient_checkpointing: bool = False
-    """Recompute activations to save memory, about 20% slower."""
+    """Compute activations again on the way back, to save memory; about 20% slower."""
     save_steps: int = Field(100, ge=1)
     """Optimizer steps between checkpoints; validation loss is measured at each."""
     save_total_limit: int = Field(3, ge=1)
     """Checkpoints kept."""
+    report_to: Names = ()
+    """Trackers that follow the training as well: tensorboard, trackio, wandb, ... (their package must be installed)."""
     merge_lora: bool = True
     """Also write the result as a full model into merged/."""
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from blasphemer import console
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
-from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError, is_full_disk
+from blasphemer.errors import BlasphemerError, Interrupted, SettingsError, UsageError, is_full_disk, is_out_of_memory
 from blasphemer.menus import loaded, start
 from blasphemer.workspace import run_path
 
 NO_MODEL = "Which model? Give a folder or hub name: blasphemer MODEL --fine-tune-only --fine-tune-dataset SOURCE"
 OUT_OF_MEMORY = (
-    "The GPU's memory is full. Try --per-device-train-batch-size 1, --gradient-checkpointing, a smaller --batch-size "
+    "The memory is full. Try --per-device-train-batch-size 1, --gradient-checkpointing, a smaller --batch-size "
     "or --max-seq-length."
 )
 NO_DOCUMENTS = "Which documents? Give a file or folder with --fine-tune-dataset SOURCE."
@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.fail(str(error))
         return error.exit_code
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's, without importing it
-            console.fail(f"{OUT_OF_MEMORY} ({str(error).strip().splitlines()[0]})")
+        if is_out_of_memory(error):
+            console.fail(f"{OUT_OF_MEMORY} ({str(error).strip().partition(chr(10))[0]})")
             return 1
         if not is_full_disk(error):
             raise

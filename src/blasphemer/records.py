@@ -268,6 +268,7 @@ class Plan:
     steps: int
     learning_rate: float
     precision: str = "float32"  # of the products; the adapter is in float32 in any case
+    recomputes: bool = False  # activations, on the way back: gradient checkpointing
 
 
 @dataclass(frozen=True)

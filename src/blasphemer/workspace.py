@@ -27,6 +27,7 @@ RUN_FILE = "run.toml"
 # Settings that may change from one sitting to the next; the last ones are noted
 HOW = (
     "merge_lora", "study_endpoint_timeout", "study_endpoint_requests", "max_lost_share", "file_timeout", "cache_dir",
+    "report_to",
 )  # fmt: skip
 HOW_NOT_WHAT = {
     "yes", "dry_run", "overwrite", "finetuning_output_dir", "enable_finetuning", "document_password",

@@ -6,7 +6,7 @@ apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,6 +37,11 @@ class Row:
     ended: bool = False
     looped: bool = False  # cut off, as it said the same over and over
     least_likely: float = 0.0  # log-probability of the least likely id, where each was the likeliest of its place
+
+    @property
+    def known(self) -> list[int]:
+        """All its ids."""
+        return self.prompt + self.ids
 
     @property
     def goes_on(self) -> bool:
@@ -91,53 +96,46 @@ class Batch:
         return pad(self.mask, (len(self.beginning), 0), value=1)
 
     def only(self, kept: list[int]) -> Batch:
-        """Some of the rows, without the places that none of them has."""
+        """Some of the rows, without the places that none of them has. What the batch held is theirs now."""
         chosen = torch.tensor(kept, device=self.mask.device)
         mask = self.mask[chosen]
         first = int(mask.any(0).int().argmax())
-        layers = [
-            _layer(layer.keys[chosen, :, first:], layer.values[chosen, :, first:], layer.apart)
-            for layer in self.cache.layers
-        ]
-        return replace(
-            self,
-            rows=[self.rows[i] for i in kept],
-            cache=_cache(layers),
-            mask=mask[:, first:],
-            logits=self.logits[chosen],
-        )
+        for place, layer in self._layers():
+            keys, values = layer.keys[chosen, :, first:], layer.values[chosen, :, first:]
+            self.cache.layers[place] = _layer(keys, values, layer.apart)
+        return replace(self, rows=[self.rows[i] for i in kept], mask=mask[:, first:], logits=self.logits[chosen])
 
     def joined(self, other: Batch) -> Batch:
-        """Both together."""
+        """Both together. What they held is in what comes back."""
         if self.beginning != other.beginning:
             return self._spread().joined(other._spread())
         width = max(self.mask.shape[1], other.mask.shape[1])
-        layers = [
-            _layer(_stacked(one.keys, two.keys, width), _stacked(one.values, two.values, width), one.apart)
-            for one, two in zip(self.cache.layers, other.cache.layers, strict=True)
-        ]
+        for place, one in self._layers():
+            two = other.cache.layers[place]
+            keys, values = _stacked(one.keys, two.keys, width), _stacked(one.values, two.values, width)
+            self.cache.layers[place] = _layer(keys, values, one.apart)
         masks = [pad(mask, (width - mask.shape[1], 0)) for mask in (self.mask, other.mask)]
         return replace(
             self,
             rows=self.rows + other.rows,
-            cache=_cache(layers),
             mask=torch.cat(masks),
             logits=torch.cat([self.logits, other.logits]),
         )
 
     def _spread(self) -> Batch:
-        """The same with the beginning copied to each row."""
+        """The same with the beginning copied to each row, and no longer in here."""
         if not self.beginning:
             return self
         several = (len(self.rows), -1, -1, -1)
-        layers = [
-            _layer(
-                torch.cat([one.apart.keys.expand(several), one.keys], 2),
-                torch.cat([one.apart.values.expand(several), one.values], 2),
-            )
-            for one in self.cache.layers
-        ]
-        return replace(self, cache=_cache(layers), mask=self.whole_mask, beginning=[])
+        for place, one in self._layers():
+            keys = torch.cat([one.apart.keys.expand(several), one.keys], 2)
+            values = torch.cat([one.apart.values.expand(several), one.values], 2)
+            self.cache.layers[place] = _layer(keys, values)
+        return replace(self, mask=self.whole_mask, beginning=[])
+
+    def _layers(self) -> Iterator[tuple[int, Any]]:
+        """To be put anew in their places one by one, so that no more than one is held twice."""
+        yield from enumerate(self.cache.layers)
 
 
 class _Layer(DynamicLayer):  # type: ignore[misc]
@@ -206,7 +204,7 @@ def _cache(layers: list[_Layer]) -> Any:
 def begin(weights: Any, group: list[Row], batch: Batch | None) -> Batch:
     """Rows whose prompts are read. What they share is held once where it is long and attention can tell it apart; what
     the rows at work share is not read again."""
-    prompts = [row.prompt for row in group]
+    prompts = [row.known for row in group]
     known = batch.beginning if batch else []
     before = []
     if batch and known and all(len(prompt) > len(known) and prompt[: len(known)] == known for prompt in prompts):
@@ -226,7 +224,7 @@ def _held_apart(batch: Batch, read_once: Sequence[Any]) -> Batch:
         _layer(one.keys[:, :, shared:], one.values[:, :, shared:], Apart(once.keys, once.values))
         for one, once in zip(batch.cache.layers, read_once, strict=True)
     ]
-    return replace(batch, cache=_cache(layers), mask=batch.mask[:, shared:], beginning=batch.rows[0].prompt[:shared])
+    return replace(batch, cache=_cache(layers), mask=batch.mask[:, shared:], beginning=batch.rows[0].known[:shared])
 
 
 def _tells_apart(weights: Any) -> bool:
@@ -235,7 +233,7 @@ def _tells_apart(weights: Any) -> bool:
         return False
     if weights not in _TELL_APART:
         rows = [Row([0, 1, last], 1) for last in (0, 1)]
-        cache, mask, logits, read_once = read(weights, [row.prompt for row in rows])
+        cache, mask, logits, read_once = read(weights, [row.known for row in rows])
         batch = _held_apart(Batch(rows, cache, mask, logits[:, -1]), read_once)
         with suppress(RuntimeError):  # of keys that are too few for the mask
             next_logits(weights, batch, torch.tensor([[0], [1]], device=weights.device))

@@ -15,9 +15,11 @@ from transformers import GenerationConfig
 
 from blasphemer.language_model.attention import GROUPED, attending, grouped_attention, looks_back
 from blasphemer.language_model.batch import GROWN_BY, Batch, Row, begin, next_logits, read, shared_by
+from blasphemer.language_model.device import Room, in_room
 
 REFILL = 0.75  # of the places at work: with fewer, those of rows that have ended are cleared, and new ones let in
 LIKELIEST = 1024  # tokens that are sampled from
+TOKENS_READ = 16_384  # of prompts, beside what they share, at once: more are not faster, and take more memory
 
 
 @dataclass(frozen=True)
@@ -31,46 +33,59 @@ def write_rows(
     weights: Any,
     rows: Sequence[Row],
     stops: set[int],
-    most_rows: int,
-    most_tokens: int,
+    room: Room,
     sampling: Sampling | None = None,
     cut_loops: bool = False,
     advance: Callable[[int, int], object] = lambda *_: None,
-) -> None:
-    """Go on with each row up to a stop token or to the end of its room: greedily, or drawn.
+) -> Room:
+    """Write on in each row, up to a stop token or to the end of its room: greedily, or drawn.
 
-    `most_tokens` is how many keys and values are held at once. `advance` is told how many rows came to an
-    end and how many tokens were written.
+    `advance` is told how many rows came to an end and how many tokens were written. Returns the room that memory had.
     """
-    pending = sorted((row for row in rows if row.goes_on), key=lambda row: row.prompt, reverse=True)
     weights.eval()
-    if not looks_back(weights):
-        _write_by_library(weights, pending, stops, most_rows, sampling, advance)
-        return
-    with torch.no_grad(), attending(weights, GROUPED, grouped_attention):
-        batch: Batch | None = None
-        while pending or batch:
-            if batch and len(batch.at_work) <= REFILL * min(len(batch.rows), most_rows):
-                batch = batch.only(batch.at_work)
-            taken = len(batch.rows) if batch else 0
-            while pending and taken <= REFILL * most_rows:
-                group = _next_group(pending, most_rows - taken, most_tokens - (batch.size if batch else 0))
-                if not group and batch:
-                    break
-                group = group or [pending.pop()]
-                new = begin(weights, group, batch)
-                batch = batch.joined(new) if batch else new
-                taken = len(batch.rows)
-            if batch:
-                batch = _step(weights, batch, stops, sampling, cut_loops, advance)
+
+    def write(room: Room) -> None:
+        pending = sorted((row for row in rows if row.goes_on), key=lambda row: row.known, reverse=True)
+        if looks_back(weights):
+            with torch.no_grad(), attending(weights, GROUPED, grouped_attention):
+                _write_together(weights, pending, stops, room, sampling, cut_loops, advance)
+        else:
+            _write_by_library(weights, pending, stops, room.rows, sampling, advance)
+
+    return in_room(write, room, weights.device)
+
+
+def _write_together(
+    weights: Any,
+    pending: list[Row],
+    stops: set[int],
+    room: Room,
+    sampling: Sampling | None,
+    cut_loops: bool,
+    advance: Callable[[int, int], object],
+) -> None:
+    batch: Batch | None = None
+    while pending or batch:
+        if batch and len(batch.at_work) <= REFILL * min(len(batch.rows), room.rows):
+            batch = batch.only(batch.at_work)
+        taken = len(batch.rows) if batch else 0
+        while pending and taken <= REFILL * room.rows:
+            group = _next_group(pending, Room(room.rows - taken, room.tokens - (batch.size if batch else 0)))
+            if not group and batch:
+                break
+            group = group or [pending.pop()]
+            new = begin(weights, group, batch)
+            batch = batch.joined(new) if batch else new
+            taken = len(batch.rows)
+        if batch:
+            batch = _step(weights, batch, stops, sampling, cut_loops, advance)
 
 
 def score_rows(
     weights: Any,
     prompts: Sequence[list[int]],
     answers: Sequence[list[int]],
-    most_rows: int,
-    most_tokens: int,
+    room: Room,
     hear: Callable[[int, torch.Tensor], object],
 ) -> None:
     """What a model expects in the place of each token of each answer, behind its prompt.
@@ -79,33 +94,39 @@ def score_rows(
     the next token: (1, vocab).
     """
     rows = [Row(prompt + answer[:-1], max(len(answer), 1)) for prompt, answer in zip(prompts, answers, strict=True)]
-    number = {id(row): place for place, row in enumerate(rows)}
-    pending = sorted(rows, key=lambda row: row.prompt, reverse=True)
+    left = {id(row): place for place, row in enumerate(rows)}
     weights.eval()
-    with torch.no_grad():
+
+    def score(room: Room) -> None:
+        pending = sorted((row for row in rows if id(row) in left), key=lambda row: row.prompt, reverse=True)
         while pending:
-            group = _next_group(pending, most_rows, most_tokens) or [pending.pop()]
+            group = _next_group(pending, room) or [pending.pop()]
             longest = max(row.room for row in group)
             least = min(len(row.prompt) for row in group)
-            _, _, scores, _ = read(weights, [row.prompt for row in group], longest, least - longest)
+            with torch.no_grad():
+                _, _, scores, _ = read(weights, [row.prompt for row in group], longest, least - longest)
             for row, found in zip(group, scores, strict=True):
-                hear(number[id(row)], found[-row.room :])
+                hear(left.pop(id(row)), found[-row.room :])
+
+    in_room(score, room, weights.device)
 
 
-def _next_group(pending: list[Row], most_rows: int, most_tokens: int) -> list[Row]:
-    """Rows from the end of `pending`, at most so many, as long as they share more than they differ from each other.
+def _next_group(pending: list[Row], room: Room) -> list[Row]:
+    """Rows from the end of `pending` that find room, as long as they share more than they differ from each other.
 
     As `pending` is sorted, rows with a beginning in common stand together.
     """
     group: list[Row] = []
     shared = longest = 0
-    while pending and len(group) < most_rows:
-        row = pending[-1]
-        common = shared_by(group[0].prompt, row.prompt) if group else len(row.prompt) - 1
-        width = max(longest, len(row.prompt) + min(row.room, GROWN_BY))
-        if width * (len(group) + 1) > most_tokens:
+    while pending and len(group) < room.rows:
+        known = pending[-1].known
+        common = shared_by(group[0].known, known) if group else len(known) - 1
+        width = max(longest, len(known) + min(pending[-1].room, GROWN_BY))
+        if width * (len(group) + 1) > room.tokens:
             break
-        if len(group) > 1 and (shared - common) * len(group) > common + len(row.prompt):
+        if group and (width - min(shared, common)) * (len(group) + 1) > TOKENS_READ:
+            break
+        if len(group) > 1 and (shared - common) * len(group) > common + len(known):
             break
         shared, longest = (min(shared, common) if group else common), width
         group.append(pending.pop())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import sys
 import time
@@ -28,11 +27,17 @@ from blasphemer.config import Settings
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.language_model.batch import Row
 from blasphemer.language_model.chat_format import encode, prompt_ids
+from blasphemer.language_model.device import (
+    Room,
+    bytes_of_a_token,
+    choose_device,
+    free_memory,
+    is_quick_in_bfloat16,
+    let_go,
+)
 from blasphemer.language_model.generation import Sampling, score_rows, write_rows
 from blasphemer.language_model.gguf_file import is_gguf, read_gguf
 from blasphemer.language_model.weights import (
-    choose_device,
-    is_quick_in_bfloat16,
     load_in_some_dtype,
     load_tokenizer,
     load_weights,
@@ -44,7 +49,8 @@ from blasphemer.workspace import sha256_of
 
 AS_LIKELY = Sampling()  # as the model is
 FREELY = Sampling(top_p=0.95)  # without its slips
-TOKENS_CACHED = 65_536  # keys and values held at once: 3 GB for a model of 135M parameters, 4 GB for one of 1.5B
+TOKENS_HELD = 65_536  # whose keys and values are held at once: 3 GB for a model of 135M parameters, 4 GB for 1.5B
+SHARE_OF_FREE_MEMORY = 0.5  # that they may take
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
 PROBED, PROBED_ROWS, PROBED_ANSWER = 256, 32, 8  # tokens of a row; rows and tokens of answers: a few seconds
@@ -106,6 +112,12 @@ class LanguageModel:
         return "bfloat16" if is_large and is_quick_in_bfloat16(self.device) else "float32"
 
     @cached_property
+    def room(self) -> Room:
+        """What it writes at once: what is wanted, as far as memory allows; less, once that has run out."""
+        fit = SHARE_OF_FREE_MEMORY * free_memory(self.device) / bytes_of_a_token(self.weights)
+        return Room(self.batch_size, min(TOKENS_HELD, int(fit)))
+
+    @cached_property
     def reading_speed(self) -> float:
         """Tokens a second in a row that is read, in the precision of training: measured, with one row."""
         row = torch.full((1, min(PROBED, self.context)), int(self.tokenizer.eos_token_id or 0), device=self.device)
@@ -118,7 +130,7 @@ class LanguageModel:
     def writing_speed(self) -> float:
         """Tokens a second in a batch of answers: measured."""
         rows = [Row(row, PROBED_ANSWER) for row in self.prompt_rows(["?"] * PROBED_ROWS)]
-        seconds = _seconds(lambda: write_rows(self.weights, rows, set(), PROBED_ROWS, TOKENS_CACHED))
+        seconds = _seconds(lambda: write_rows(self.weights, rows, set(), self.room))
         return PROBED_ROWS * PROBED_ANSWER / seconds
 
     def origin(self) -> dict[str, str]:
@@ -173,9 +185,7 @@ class LanguageModel:
     def release(self) -> None:
         """Give the weights' memory back: what follows loads the results from disk."""
         self.weights = None
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        let_go(self.device)
 
     def answer(
         self,
@@ -242,7 +252,7 @@ class LanguageModel:
         def hear(number: int, scores: torch.Tensor) -> None:
             found[number] = scores[-1].float().log_softmax(-1).cpu()
 
-        score_rows(self.weights, rows, [[]] * len(rows), self.batch_size, TOKENS_SCORED, hear)
+        score_rows(self.weights, rows, [[]] * len(rows), Room(self.room.rows, TOKENS_SCORED), hear)
         return torch.stack(found)
 
     def prompt_rows(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> list[list[int]]:
@@ -282,8 +292,7 @@ class LanguageModel:
                 self.weights,
                 [prompts[number] for number in asked],
                 [answers[number] for number in asked],
-                self.batch_size,
-                TOKENS_SCORED,
+                Room(self.room.rows, TOKENS_SCORED),
                 hear,
             )
         return found
@@ -340,7 +349,7 @@ class LanguageModel:
         made = [Row(prompt, min(longest, self.context - len(prompt))) for prompt in rows]
         with console.progress(label, len(rows)) as advance:
             advance(sum(not row.goes_on for row in made))
-            write_rows(self.weights, made, stops, self.batch_size, TOKENS_CACHED, sampling, cut_loops, _told(advance))
+            self.room = write_rows(self.weights, made, stops, self.room, sampling, cut_loops, _told(advance))
         return made
 
 

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError
+from blasphemer.language_model.device import choose_device, choose_dtype
 from blasphemer.language_model.gguf_file import is_gguf, load_gguf_tokenizer, load_gguf_weights, require_gguf
 
 DEMO = "demo"
@@ -96,31 +97,6 @@ def load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # only ever masked; tokens are never added
     return tokenizer
-
-
-def choose_device(wanted: str) -> torch.device:
-    if wanted != "auto":
-        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not available[wanted]:
-            raise ModelError(f"device = {wanted}: not available here; use --device auto.")
-        return torch.device(wanted)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted != "auto":
-        return getattr(torch, wanted)  # type: ignore[no-any-return]
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-
-
-def is_quick_in_bfloat16(device: torch.device) -> bool:
-    """Does the device multiply numbers of 16 bits faster than those of 32?"""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    found = torch.cpu.get_capabilities()
-    return device.type == "cpu" and any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from blasphemer import console
 from blasphemer.config import STUDY_BUDGETS, Settings
+from blasphemer.errors import ModelError
 from blasphemer.job import Job
-from blasphemer.language_model import LanguageModel
+from blasphemer.language_model import LanguageModel, bytes_of_a_token, free_memory, used_memory
+from blasphemer.lora_trainer.adapter import adapter_config
+from blasphemer.lora_trainer.footprint import Training, largest_row
 from blasphemer.lora_trainer.packing import shared_beginning
+from blasphemer.lora_trainer.plan import how, in_less_memory
 from blasphemer.records import Example, Plan
 
 # A token that is learnt takes as long as so many that are only read; and what it was before, so many (benchmarks.real)
@@ -18,8 +22,7 @@ REPLAYED, REHEARSED = 80, 2  # tokens of a replay item, and how often one is reh
 ANSWER = 32  # tokens of an answer in the exam, about
 SITTINGS = 3  # before, after, and two choices among answers, which take half as long
 SLOWER_SHOWN = 12  # times that an answer takes longer with its passage shown (benchmarks.real)
-BYTES_OF_ADAPTER = 16  # a parameter, its gradient, and two moments in float32
-VALUES_OF_A_LAYER = (16, 4)  # kept for the way back for each token: hidden and intermediate sizes
+SHARE_OF_FREE_MEMORY = 0.9  # that a step of training may take
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,13 @@ def foresee(job: Job, plan: Plan, examples: Sequence[Example], questions: int) -
     tokens = tokens_of(plan, examples)
     recalled = plan.replay_items // REHEARSED * REPLAYED
     answered = (SITTINGS + SLOWER_SHOWN) * questions * ANSWER
+    written = model.room.tokens * bytes_of_a_token(model.weights)
     readings = tokens * READINGS_OF_A_STEP + plan.replay_items * REPLAYED * READINGS_OF_A_REFERENCE
     return Forecast(
         tokens,
         readings / model.reading_speed / 60,
         (recalled + answered) / model.writing_speed / 60,
-        gigabytes(model, job.settings, examples, plan.batch_size),
+        (used_memory(model.device) + max(held_by_a_step(model, job.settings, plan, examples), written)) / 1e9,
     )
 
 
@@ -59,17 +63,38 @@ def tokens_of(plan: Plan, examples: Sequence[Example]) -> int:
     return round(own * plan.epochs) + plan.replay_items * REPLAYED + rows * shared
 
 
-def gigabytes(model: LanguageModel, settings: Settings, examples: Sequence[Example], batch: int) -> float:
-    """Memory at the most, while training: weights, adapter with its optimizer, what is kept for the way back."""
-    config: Any = model.weights.config.get_text_config()
-    hidden, between = config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size)
-    layers = config.num_hidden_layers
-    weights = model.parameters * model.dtype.itemsize
-    adapter = settings.lora_rank * layers * (4 * 2 * hidden + 3 * (hidden + between)) * BYTES_OF_ADAPTER
-    longest = sum(sorted((len(example.ids) for example in examples), reverse=True)[:batch])
-    kept = VALUES_OF_A_LAYER[0] * hidden + VALUES_OF_A_LAYER[1] * between
-    activations = longest * layers * kept * (2 if model.training_precision == "bfloat16" else 4)
-    return float(weights + adapter + activations) / 1e9
+def in_memory(job: Job, plan: Plan, examples: Sequence[Example]) -> Plan:
+    """The plan with so many items at once as memory allows: half of them while a step would hold too much, then one
+    whose activations are computed again.
+
+    What the user chose is kept, and warned about. Raises ModelError where nothing fits.
+    """
+    free = free_memory(job.model.device)
+    while (held := held_by_a_step(job.model, job.settings, plan, examples)) > SHARE_OF_FREE_MEMORY * free:
+        said = f"A step of {how(plan)} takes about {held / 1e9:.1f} GB beside the weights; {free / 1e9:.1f} GB are free"
+        if job.settings.chosen("per_device_train_batch_size"):
+            console.warn(f"{said}: memory may run out.")
+            return plan
+        if plan.batch_size == 1 and plan.recomputes:
+            if held > free:
+                raise ModelError(f"{said}. Lower --max-seq-length, or take a smaller model.")
+            return plan
+        plan = in_less_memory(plan)
+    return plan
+
+
+def held_by_a_step(model: LanguageModel, settings: Settings, plan: Plan, examples: Sequence[Example]) -> int:
+    """Bytes beside the weights at the most, while training; 0 where the kind of model does not let it be worked out."""
+    shared = len(shared_beginning(examples))
+    studied = [(len(one.ids) - (0 if one.learn[0] else shared), sum(one.learn), False) for one in examples]
+    replayed = round(plan.replay_items / max(plan.study_items * plan.epochs, 1) * len(studied))
+    row = largest_row([*studied, *[(REPLAYED, REPLAYED - REPLAYED // 4, True)] * replayed], plan.batch_size)
+    config = model.weights.config.get_text_config()
+    training = Training(config, model.dtype, adapter_config(settings), plan.precision, plan.recomputes)
+    try:
+        return training.holds(replace(row, tokens=row.tokens + shared))
+    except Exception:  # whatever a model of another make raises on the way
+        return 0
 
 
 def scaled(forecast: Forecast, settings: Settings) -> Mapping[str, float]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from blasphemer.job import Job
 from blasphemer.language_model import encode, show_learnt
-from blasphemer.lora_trainer.forecast import describe_forecast, foresee
+from blasphemer.lora_trainer.forecast import describe_forecast, foresee, in_memory
 from blasphemer.lora_trainer.plan import describe, plan_training
 from blasphemer.records import Example, ExamQuestion, Plan, Source, StudyItem
 
@@ -46,7 +46,7 @@ def plan(job: Job, study: Sequence[StudyItem], paper: Sequence[ExamQuestion]) ->
     examples, validation = encode(items, tokenizer, job.longest), encode(held_out, tokenizer, job.longest)
     model = job.model
     planned = plan_training(examples, len(held_out), job.settings, model.hidden_size, model.has_gpu, model.parameters)
-    planned = replace(planned, precision=model.training_precision)
+    planned = in_memory(job, replace(planned, precision=model.training_precision), examples)
     if not job.run.has("adapter"):
         job.run.save_json("plan.json", asdict(planned))
     first = {item.kind: (item, example) for item, example in reversed(list(zip(items, examples, strict=True)))}

@@ -62,15 +62,13 @@ class Packer:
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """A data collator: rows with `input_ids`, `labels` (IGNORED where nothing is learnt), `rehearsed` to one row.
 
-        Returns what `packed` does; `rehearsed` (learnt), True for what is learnt of such rows; and `reference`, what
-        `packed` makes of them alone, where there are any.
+        Returns what `packed` does, with what is rehearsed last, and `reference`, what `packed` makes of that alone,
+        where there is any.
         """
-        made: dict[str, Any] = self.packed(rows)
-        learnt = [sum(label != IGNORED for label in row["labels"][1:]) for row in rows]
-        rehearsed = [bool(row["rehearsed"]) for row in rows]
-        made["rehearsed"] = torch.tensor(rehearsed).repeat_interleave(torch.tensor(learnt))
-        if any(rehearsed):
-            made["reference"] = self.packed([row for row, is_so in zip(rows, rehearsed, strict=True) if is_so])
+        studied, rehearsed = ([row for row in rows if row["rehearsed"] == so] for so in (False, True))
+        made: dict[str, Any] = self.packed([*studied, *rehearsed])
+        if rehearsed:
+            made["reference"] = self.packed(rehearsed)
         return made
 
     def packed(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from blasphemer.config import Settings
+from blasphemer.errors import ModelError
 from blasphemer.language_model import SMALL_MODEL
 from blasphemer.records import Example, Plan
 
@@ -19,6 +20,10 @@ BATCH_WITHOUT_GPU = 16  # items in a row: with few cores as fast as 32, and fast
 FEWEST_STEPS = 200
 REPLAY_OF_SMALL_MODELS = 0.7  # share of the items: they forget more (FINETUNING_DESIGN.md)
 EPOCHS, EPOCHS_OF_SMALL_MODELS = 8, 5  # the documented 3 teach less (FINETUNING_DESIGN.md)
+TOO_LARGE = (
+    "There is not enough memory to train this model, not even with one item at a time: lower --max-seq-length, or take "
+    "a smaller model."
+)
 REFERENCE_RATE, REFERENCE_SIZE = 2e-4, 4096  # a rate proven on 7-8B models, and their hidden size
 RATE_EXPONENT = 1.17  # leads to 2e-3 at hidden size 576, tried on SmolLM2-135M (FINETUNING_DESIGN.md)
 HIGHEST_RATE = 2.3e-3  # swept at hidden size 192
@@ -49,6 +54,7 @@ def plan_training(
         epochs=round(epochs, 2),
         steps=math.ceil(steps_per_epoch * epochs),
         learning_rate=settings.chosen("learning_rate") or learning_rate(hidden_size),
+        recomputes=settings.gradient_checkpointing,
     )
 
 
@@ -62,6 +68,20 @@ def _replay_share(settings: Settings, parameters: int) -> float:
 def fitted(plan: Plan, items: int) -> Plan:
     """The plan for what there is to train on: less than was planned, where the model had nothing to rehearse."""
     return replace(plan, steps=min(plan.steps, math.ceil(items / (plan.batch_size * plan.accumulation))))
+
+
+def in_less_memory(plan: Plan) -> Plan:
+    """The same steps with fewer items at once, or from one item on, with activations computed again on the way back.
+
+    Raises ModelError where neither is left to do.
+    """
+    if plan.batch_size > 1:
+        whole = plan.batch_size * plan.accumulation
+        batch = next(size for size in range(plan.batch_size // 2, 0, -1) if whole % size == 0)
+        return replace(plan, batch_size=batch, accumulation=whole // batch)
+    if not plan.recomputes:
+        return replace(plan, recomputes=True)
+    raise ModelError(TOO_LARGE)
 
 
 def learning_rate(hidden_size: int) -> float:
@@ -87,3 +107,9 @@ def describe(plan: Plan) -> str:
         f"{plan.replay_items:,} items of replay, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} "
         f"items; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
     )
+
+
+def how(plan: Plan) -> str:
+    """How a step is divided, in words."""
+    again = ", computing activations again on the way back" * plan.recomputes
+    return f"{plan.batch_size} items at once, {plan.accumulation} times a step{again}"
