@@ -5,6 +5,7 @@ Text from models, documents and paths is never read as markup: everything is pri
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
 ESCAPE_SECONDS = 0.05  # after which an escape character is a key of its own, and not the beginning of an arrow key's
 SECONDS_BETWEEN_LINES = 8  # of progress, where there is no terminal to draw a bar on
 SECONDS_BETWEEN_LOOKS = 1.5  # whether it is time for a line, while nothing comes to an end
+LEADS = os.environ.get("RANK", "0") == "0"  # of several processes of a job one is heard
 
 Advance = Callable[..., None]
 
 
 @cache
-def _console(stderr: bool) -> Console:
+def _console(stderr: bool, is_heard: bool = LEADS) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # a pipe's encoding may lack what a document or path holds
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=not is_heard)
 
 
 def _shown(text: str) -> str:
@@ -58,7 +60,7 @@ def warn(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    _console(stderr=True).print(f"Error: {_shown(text)}", style="bold red")
+    _console(stderr=True, is_heard=True).print(f"Error: {_shown(text)}", style="bold red")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

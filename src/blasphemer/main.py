@@ -53,11 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _act(settings: Settings) -> int:
-    if not settings.model and console.is_interactive():
+    if not settings.model and console.is_interactive() and console.LEADS:
         return start(settings)
     if not settings.model:
         raise UsageError(NO_MODEL)
     if settings.wants_fine_tuning and not settings.fine_tune_dataset:
         raise UsageError(NO_DOCUMENTS)
     with loaded() as work:
+        if not console.LEADS:
+            return int(work.follow(settings))
         return int(work.examine_only(settings) if settings.exam_only else work.run_and_stay(settings))

@@ -254,7 +254,7 @@ class Example:
 class Plan:
     """How long and how fast to train, worked out from the material; shown before training starts.
 
-    A step takes `batch_size * accumulation` items per device. `epochs` are passes over the study items; in all of them
+    A step takes `items_of_a_step`. `epochs` are passes over the study items; in all of them
     together `replay_items` of what the model said before are mixed in.
     """
 
@@ -269,6 +269,11 @@ class Plan:
     learning_rate: float
     precision: str = "float32"  # of the products; the adapter is in float32 in any case
     recomputes: bool = False  # activations, on the way back: gradient checkpointing
+    processes: int = 1
+
+    @property
+    def items_of_a_step(self) -> int:
+        return self.batch_size * self.accumulation * self.processes
 
 
 @dataclass(frozen=True)

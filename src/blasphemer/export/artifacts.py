@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from blasphemer import __version__
 from blasphemer.abliteration import Judge
 from blasphemer.errors import ArtifactError
 from blasphemer.job import Job
-from blasphemer.language_model import LanguageModel, model_path
+from blasphemer.language_model import LanguageModel, Recipe, model_path
 from blasphemer.lora_trainer import Lessons
 from blasphemer.workspace import RunFolder
 
@@ -149,8 +148,13 @@ def load_adapter(run: RunFolder, model: LanguageModel) -> PeftModel:
 
 def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageModel:
     """The model as a user will load it: merged/ alone, or adapter/ on the original weights."""
-    weights: Any = model.load(str(run.path / name)) if name == "merged" else load_adapter(run, model)
-    return replace(model, weights=weights)
+    artifact = str(run.path / name)
+    made = (
+        Recipe(artifact, model.dtype, ())
+        if name == "merged"
+        else Recipe(model_path(model.name), model.dtype, (artifact,))
+    )
+    return model.made_as(made)
 
 
 def _with_and_without(trained: Any, rows: Rows) -> tuple[Logits, Logits]:

@@ -14,6 +14,7 @@ import torch
 
 from blasphemer import console
 from blasphemer.errors import ModelError, is_out_of_memory
+from blasphemer.language_model import team
 
 GROUPS = Path("/sys/fs/cgroup")
 
@@ -125,7 +126,7 @@ def choose_device(wanted: str) -> torch.device:
             raise ModelError(f"device = {wanted}: not available here; use --device auto.")
         return torch.device(wanted)
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", team.place_on_machine()) if team.size() > 1 else torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

@@ -6,8 +6,8 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from transformers import (
 from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError, TooLong
+from blasphemer.language_model import team
 from blasphemer.language_model.batch import Row
 from blasphemer.language_model.chat_format import encode, prompt_ids
 from blasphemer.language_model.device import (
@@ -54,6 +55,7 @@ SHARE_OF_FREE_MEMORY = 0.5  # that they may take
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
 SMALL_MODEL_BATCH = 512
 PROBED, PROBED_ROWS, PROBED_ANSWER = 256, 32, 8  # tokens of a row; rows and tokens of answers: a few seconds
+WRITE, WEIGH = "write", "weigh"  # what processes do together
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
 
 
@@ -69,6 +71,26 @@ class Answered:
     sureness: float
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a model's weights are made: those at a path, in a number format, with adapters laid on one after another."""
+
+    path: str
+    dtype: torch.dtype
+    adapters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What all processes are told of rows to write on: by which model, and how."""
+
+    recipe: Recipe
+    stops: set[int]
+    sampling: Sampling | None
+    cut_loops: bool
+    seed: int
+
+
 @dataclass
 class LanguageModel:
     """A loaded model with its tokenizer. `weights` may be a PEFT model; only `lay_on`, `write_in` and `release` change
@@ -82,6 +104,8 @@ class LanguageModel:
     batch_size: int
     max_response_length: int
     loading: Mapping[str, Any] = field(default_factory=dict)  # what load_weights is given besides the path
+    path: str = ""  # of the weights, where they are not the original's
+    adapters: tuple[str, ...] = ()  # that lie on them
 
     @property
     def has_gpu(self) -> bool:
@@ -168,13 +192,34 @@ class LanguageModel:
         """The weights in a folder, or the original's, loaded anew as this model's were."""
         return load_weights(path or model_path(self.name), **self.loading)
 
-    def as_given(self) -> AbstractContextManager[None]:
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.path or model_path(self.name), self.dtype, self.adapters)
+
+    def made_as(self, recipe: Recipe) -> LanguageModel:
+        """The model with other weights."""
+        weights: Any = self.load(recipe.path)
+        for adapter in recipe.adapters:
+            weights = PeftModel.from_pretrained(weights, adapter)
+        return replace(self, weights=weights, path=recipe.path, adapters=recipe.adapters)
+
+    @contextmanager
+    def as_given(self) -> Iterator[None]:
         """While it lasts, an adapter that was laid on the weights does nothing."""
-        return self.weights.disable_adapter() if isinstance(self.weights, PeftModel) else nullcontext()
+        if not isinstance(self.weights, PeftModel):
+            yield
+            return
+        laid, self.adapters = self.adapters, ()
+        try:
+            with self.weights.disable_adapter():
+                yield
+        finally:
+            self.adapters = laid
 
     def lay_on(self, adapter: Path) -> None:
         """Lay an adapter on the weights, which stay as they are below it."""
         self.weights = PeftModel.from_pretrained(self.weights, str(adapter))
+        self.adapters = (*self.adapters, str(adapter))
 
     def write_in(self) -> None:
         """Write the adapter that lies on the weights, if one does, into them, to train on."""
@@ -279,6 +324,17 @@ class LanguageModel:
 
     def _log_probabilities(self, prompts: list[list[int]], answers: list[list[int]], label: str) -> list[float]:
         """Log-probability of each answer, given its prompt."""
+        if (several := team.size()) == 1:
+            return self.weigh(prompts, answers, label)
+        parts = [(prompts[first::several], answers[first::several]) for first in range(several)]
+        found = [0.0] * len(prompts)
+        weighed = team.divide(WEIGH, self.recipe, parts, lambda own: self.weigh(own[0], own[1], label))
+        for first, part in enumerate(weighed):
+            found[first::several] = part
+        return found
+
+    def weigh(self, prompts: list[list[int]], answers: list[list[int]], label: str = "") -> list[float]:
+        """Log-probability of each answer, given its prompt, by this process alone."""
         found = [0.0] * len(prompts)
         asked = [number for number, answer in enumerate(answers) if answer]
         with console.progress(label, len(asked)) as advance:
@@ -347,10 +403,27 @@ class LanguageModel:
     ) -> list[Row]:
         """Continues each row up to a stop token or for `longest` tokens."""
         made = [Row(prompt, min(longest, self.context - len(prompt))) for prompt in rows]
-        with console.progress(label, len(rows)) as advance:
-            advance(sum(not row.goes_on for row in made))
-            self.room = write_rows(self.weights, made, stops, self.room, sampling, cut_loops, _told(advance))
+        if (several := team.size()) == 1:
+            return self.write_on(made, stops, sampling, cut_loops, label)
+        given = Writing(self.recipe, stops, sampling, cut_loops, torch.initial_seed())
+        written = team.divide(
+            WRITE,
+            given,
+            [made[first::several] for first in range(several)],
+            lambda own: self.write_on(own, stops, sampling, cut_loops, label),
+        )
+        for first, part in enumerate(written):
+            made[first::several] = part
         return made
+
+    def write_on(
+        self, rows: list[Row], stops: set[int], sampling: Sampling | None, cut_loops: bool, label: str = ""
+    ) -> list[Row]:
+        """The rows, written to their end, by this process alone."""
+        with console.progress(label, len(rows)) as advance:
+            advance(sum(not row.goes_on for row in rows))
+            self.room = write_rows(self.weights, rows, stops, self.room, sampling, cut_loops, _told(advance))
+        return rows
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -1,6 +1,7 @@
 """Study items -> a plan and lessons -> a trained adapter."""
 
+from blasphemer.lora_trainer.following import follow
 from blasphemer.lora_trainer.lessons import Lessons, Preview, plan
 from blasphemer.lora_trainer.trainer import require_trackers, train
 
-__all__ = ["Lessons", "Preview", "plan", "require_trackers", "train"]
+__all__ = ["Lessons", "Preview", "follow", "plan", "require_trackers", "train"]

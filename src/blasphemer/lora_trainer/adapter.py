@@ -11,7 +11,7 @@ from peft.optimizers import create_loraplus_optimizer
 
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError
-from blasphemer.language_model import LanguageModel
+from blasphemer.language_model import LanguageModel, team
 from blasphemer.records import Plan
 
 
@@ -61,7 +61,7 @@ def schedule_for(
     warmup, begun = warmup_steps(plan, settings), time.monotonic()
 
     def rate(step: int) -> float:
-        done = (time.monotonic() - begun) / max(until - begun, 1e-9)
+        done = team.same((time.monotonic() - begun) / max(until - begun, 1e-9))
         return min((step + 1) / max(warmup, 1), 1.0) * max(1 - max(step / plan.steps, done), 0.0)
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, rate)

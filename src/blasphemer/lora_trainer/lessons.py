@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from blasphemer.job import Job
-from blasphemer.language_model import encode, show_learnt
+from blasphemer.language_model import encode, show_learnt, team
 from blasphemer.lora_trainer.forecast import describe_forecast, foresee, in_memory
 from blasphemer.lora_trainer.plan import describe, plan_training
 from blasphemer.records import Example, ExamQuestion, Plan, Source, StudyItem
@@ -45,7 +45,9 @@ def plan(job: Job, study: Sequence[StudyItem], paper: Sequence[ExamQuestion]) ->
     tokenizer = job.model.tokenizer
     examples, validation = encode(items, tokenizer, job.longest), encode(held_out, tokenizer, job.longest)
     model = job.model
-    planned = plan_training(examples, len(held_out), job.settings, model.hidden_size, model.has_gpu, model.parameters)
+    planned = plan_training(
+        examples, len(held_out), job.settings, model.hidden_size, model.has_gpu, model.parameters, team.size()
+    )
     planned = in_memory(job, replace(planned, precision=model.training_precision), examples)
     if not job.run.has("adapter"):
         job.run.save_json("plan.json", asdict(planned))

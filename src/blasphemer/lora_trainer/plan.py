@@ -36,12 +36,13 @@ def plan_training(
     hidden_size: int,
     has_gpu: bool,
     parameters: int,
+    processes: int = 1,
 ) -> Plan:
-    """The plan for these training examples on a model of this size."""
-    batch, accumulation = _step_size(settings, has_gpu)
+    """The plan for these training examples on a model of this size, in so many processes."""
+    batch, accumulation = _step_size(settings, has_gpu, processes)
     share = _replay_share(settings, parameters) if settings.replay_prompts else 0.0
     items_per_epoch = max(len(train), 1) / (1 - share)
-    steps_per_epoch = items_per_epoch / (batch * accumulation)
+    steps_per_epoch = items_per_epoch / (batch * accumulation * processes)
     usual = EPOCHS_OF_SMALL_MODELS if parameters <= SMALL_MODEL else EPOCHS
     epochs = settings.chosen("num_train_epochs") or max(usual, FEWEST_STEPS / steps_per_epoch)
     return Plan(
@@ -55,6 +56,7 @@ def plan_training(
         steps=math.ceil(steps_per_epoch * epochs),
         learning_rate=settings.chosen("learning_rate") or learning_rate(hidden_size),
         recomputes=settings.gradient_checkpointing,
+        processes=processes,
     )
 
 
@@ -67,7 +69,7 @@ def _replay_share(settings: Settings, parameters: int) -> float:
 
 def fitted(plan: Plan, items: int) -> Plan:
     """The plan for what there is to train on: less than was planned, where the model had nothing to rehearse."""
-    return replace(plan, steps=min(plan.steps, math.ceil(items / (plan.batch_size * plan.accumulation))))
+    return replace(plan, steps=min(plan.steps, math.ceil(items / plan.items_of_a_step)))
 
 
 def in_less_memory(plan: Plan) -> Plan:
@@ -89,22 +91,24 @@ def learning_rate(hidden_size: int) -> float:
     return round(min(REFERENCE_RATE * math.pow(REFERENCE_SIZE / hidden_size, RATE_EXPONENT), HIGHEST_RATE), 6)
 
 
-def _step_size(settings: Settings, has_gpu: bool) -> tuple[int, int]:
-    """Items per micro-step and micro-steps per step: as the user said, else so that a step holds ITEMS_PER_STEP."""
+def _step_size(settings: Settings, has_gpu: bool, processes: int) -> tuple[int, int]:
+    """Items per micro-step and micro-steps per step: as the user said, else so that a step of all processes holds
+    ITEMS_PER_STEP."""
     batch: int | None = settings.chosen("per_device_train_batch_size")
     accumulation: int | None = settings.chosen("gradient_accumulation_steps")
+    own = max(ITEMS_PER_STEP // processes, 1)
     if batch is None and accumulation is None and has_gpu:
-        batch = settings.per_device_train_batch_size
+        batch = min(settings.per_device_train_batch_size, own)
     if batch is None:
-        batch = max(ITEMS_PER_STEP // accumulation, 1) if accumulation else BATCH_WITHOUT_GPU
-    return batch, accumulation or max(round(ITEMS_PER_STEP / batch), 1)
+        batch = max(own // accumulation, 1) if accumulation else min(BATCH_WITHOUT_GPU, own)
+    return batch, accumulation or max(round(own / batch), 1)
 
 
 def describe(plan: Plan) -> str:
     """The plan in a sentence."""
     return (
         f"Plan: {plan.study_items:,} study items ({plan.study_tokens:,} tokens) {plan.epochs:g} times over, with "
-        f"{plan.replay_items:,} items of replay, in {plan.steps:,} steps of {plan.batch_size * plan.accumulation} "
+        f"{plan.replay_items:,} items of replay, in {plan.steps:,} steps of {plan.items_of_a_step} "
         f"items; learning rate {plan.learning_rate:g}; {plan.validation_items} items held out."
     )
 

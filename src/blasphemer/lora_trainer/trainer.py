@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import Interrupted, UsageError, is_out_of_memory
 from blasphemer.job import Job
-from blasphemer.language_model import LanguageModel, attending, encode, let_go
+from blasphemer.language_model import LanguageModel, Recipe, attending, encode, let_go, team
 from blasphemer.lora_trainer.adapter import optimizer_for, schedule_for, warmup_steps, with_adapter
 from blasphemer.lora_trainer.lessons import Lessons, mix_replay
 from blasphemer.lora_trainer.loss import loss_of
@@ -46,7 +47,20 @@ from blasphemer.workspace import RunFolder
 
 LOGGING_STEPS = 10
 SECONDS_OF_WRITING_OUT = 60  # the adapter and the merged model, and the proof of both
+TRAIN = "train"  # what processes do together
 GO_ON, FINISH, STOP = "Go on", "Finish now with what is learnt", "Stop; the same command goes on later"
+
+
+@dataclass(frozen=True)
+class Course:
+    """What all processes are told that are to train together: on which model, on what, as planned, for how long."""
+
+    recipe: Recipe
+    examples: Sequence[Example]
+    validation: Sequence[Example]
+    plan: Plan
+    run: RunFolder
+    seconds: float
 
 
 def require_trackers(settings: Settings) -> None:
@@ -65,10 +79,13 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
     mixed = mix_replay(lessons.examples, _encoded(job, rehearsed), lessons.plan, job.settings.seed)
     plan = fitted(lessons.plan, len(mixed))
     console.say(lessons.preview.plan if plan == lessons.plan else describe(plan))
-    job.model.write_in()
     again = sum(job.took.get(name, 0.0) for name in ("before", "retention_before", "chosen_before"))
     until = job.deadline(reserve=again + SECONDS_OF_WRITING_OUT)
-    return train_lora(job.model, mixed, lessons.validation, plan, job.settings, job.run, until)
+    course = Course(job.model.recipe, mixed, lessons.validation, plan, job.run, until - time.monotonic())
+    job.model.write_in()
+    return team.along(
+        TRAIN, course, lambda: train_lora(job.model, mixed, lessons.validation, plan, job.settings, job.run, until)
+    )
 
 
 def _encoded(job: Job, rehearsed: Sequence[StudyItem]) -> list[Example]:
@@ -100,17 +117,18 @@ def train_lora(
     per_device_eval_batch_size items of their mean loss per token.
     """
     while True:
-        run.save_json("plan.json", asdict(plan))
+        if team.rank() == 0:
+            run.save_json("plan.json", asdict(plan))
         adapted = with_adapter(model, settings)
         try:
             trained, was_asked_to_stop = _trained(model, adapted, examples, validation, plan, settings, run, until)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or team.size() > 1:  # the other processes are in the middle of a step
                 raise
             plan = in_less_memory(plan)
             console.note(f"Memory ran out: training goes on with {how(plan)}.")
         else:
-            choice = _what_next(settings) if was_asked_to_stop else FINISH
+            choice = team.same(_what_next(settings)) if was_asked_to_stop else FINISH
             if choice == FINISH:
                 return trained
             if choice == STOP:
@@ -139,9 +157,10 @@ def _trained(
 ) -> tuple[PeftModel, bool]:
     """The trained model, and whether it was asked to stop before its end."""
     checkpoints, metrics = run.path / "checkpoints", run.path / METRICS
-    resumed = newest_checkpoint(checkpoints)
+    resumed = team.same(newest_checkpoint(checkpoints) if team.rank() == 0 else None)
     done = step_of(resumed) if resumed else 0
-    forget_after(metrics, done)
+    if team.rank() == 0:
+        forget_after(metrics, done)
     with console.progress("training", plan.steps, done) as advance, stop_at_interrupt() as stop:
         watcher = Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio), until, model.device)
         optimizer = optimizer_for(adapted, plan.learning_rate, settings.loraplus_lr_ratio)
@@ -163,7 +182,7 @@ def _trained(
     # without what computes in bfloat16 in training: the result is proved and examined as it is
     trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     trained.eval()
-    return trained, stop.is_set() and trainer.state.global_step < plan.steps
+    return trained, watcher.was_asked_to_stop and trainer.state.global_step < plan.steps
 
 
 class _PackedTrainer(SFTTrainer):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 
 from blasphemer import console
 from blasphemer.errors import BlasphemerError
-from blasphemer.language_model import peak_memory
+from blasphemer.language_model import peak_memory, team
 from blasphemer.workspace import RunFolder
 
 COMPLETE = "complete"  # this file in a checkpoint says that all the others were written
@@ -46,6 +46,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self.started = time.monotonic()
         self.shown = self.tokens = 0
         self.note = ""
+        self.was_asked_to_stop = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.started = time.monotonic()
@@ -53,9 +54,10 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._show(state.global_step)
-        if self.stop.is_set():
+        self.was_asked_to_stop, is_up = team.same((self.stop.is_set(), time.monotonic() > self.until))
+        if self.was_asked_to_stop:
             control.should_save = control.should_training_stop = True
-        elif time.monotonic() > self.until and state.global_step < state.max_steps:
+        elif is_up and state.global_step < state.max_steps:
             control.should_training_stop = True
             console.note(f"The time is up after {state.global_step} of {state.max_steps} steps.")
 
@@ -75,13 +77,17 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             "seconds": round(seconds, 2),
             "peak_memory_bytes": peak_memory(self.device),
         }
+        if team.rank() > 0:
+            return
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if "loss" in logs:
             self.note = f"loss {logs['loss']:.3f}, {line['tokens'] / max(seconds, 1e-9):,.0f} tokens/s"
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+        team.wait()
+        if team.rank() == 0:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
     def _show(self, step: int) -> None:
         self.advance(step - self.shown, note=self.note)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from blasphemer import abliteration, console, exam, export, report
+from blasphemer import abliteration, console, exam, export, lora_trainer, report
 from blasphemer.config import Settings
 from blasphemer.errors import UsageError
 from blasphemer.finetuner import abliterate, fine_tune
@@ -23,6 +23,11 @@ OWN_QUESTIONS = "Your questions? (a .jsonl or .csv file with question and answer
 def run(settings: Settings, earlier: RunFolder | None = None) -> int:
     """The job that the settings ask for, on the trials of an earlier run if one is given. Returns its exit code."""
     return (fine_tune if settings.wants_fine_tuning else abliterate)(settings, earlier)
+
+
+def follow(settings: Settings) -> int:
+    """What a process does that does not lead the job. Returns its exit code."""
+    return lora_trainer.follow(settings)
 
 
 def run_and_stay(settings: Settings) -> int:

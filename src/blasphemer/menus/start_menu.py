@@ -24,9 +24,13 @@ def loaded() -> Iterator[ModuleType]:
     from blasphemer.quiet import quiet_libraries
 
     with quiet_libraries():
+        from blasphemer.language_model import team
         from blasphemer.menus import result_menu
 
-        yield result_menu
+        try:
+            yield result_menu
+        finally:
+            team.dismiss()
 
 
 def start(settings: Settings) -> int:
