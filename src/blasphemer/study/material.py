@@ -18,7 +18,7 @@ from blasphemer.study.readings import find_readings
 from blasphemer.study.rules import about_others, asked_about, write_study
 from blasphemer.study.writer import Usable, estimated_tokens, questions_per_statement, write_self_study
 
-SHARE_OF_WRITING = 0.5  # of the time budget
+SHARE_OF_WRITING = 0.4  # of the time budget (FINETUNING_DESIGN.md)
 TEMPLATE_ROOM = 64  # tokens of an item left to the chat template and the request
 
 
