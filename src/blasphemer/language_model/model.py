@@ -287,7 +287,8 @@ class LanguageModel:
         """Log-probability of each (prompt, answer), summed over the tokens of the answer."""
         prompts = self.prompt_rows([prompt for prompt, _ in pairs])
         answers = [self.tokenizer(answer, add_special_tokens=False)["input_ids"] for _, answer in pairs]
-        return self._log_probabilities(prompts, answers, label)
+        rows = list(zip(prompts, answers, strict=True))
+        return team.deal(WEIGH, self.recipe, rows, lambda own: self.weigh(own, label))
 
     def first_tokens(self, prompts: Sequence[str], system: str = "", prefix: str = "") -> torch.Tensor:
         """Log-probabilities of the first token of the answer to each prompt: (prompts, vocab), float32, on the CPU."""
@@ -322,32 +323,21 @@ class LanguageModel:
     def _decode(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
-    def _log_probabilities(self, prompts: list[list[int]], answers: list[list[int]], label: str) -> list[float]:
-        """Log-probability of each answer, given its prompt."""
-        if (several := team.size()) == 1:
-            return self.weigh(prompts, answers, label)
-        parts = [(prompts[first::several], answers[first::several]) for first in range(several)]
-        found = [0.0] * len(prompts)
-        weighed = team.divide(WEIGH, self.recipe, parts, lambda own: self.weigh(own[0], own[1], label))
-        for first, part in enumerate(weighed):
-            found[first::several] = part
-        return found
-
-    def weigh(self, prompts: list[list[int]], answers: list[list[int]], label: str = "") -> list[float]:
-        """Log-probability of each answer, given its prompt, by this process alone."""
-        found = [0.0] * len(prompts)
-        asked = [number for number, answer in enumerate(answers) if answer]
+    def weigh(self, pairs: Sequence[tuple[list[int], list[int]]], label: str = "") -> list[float]:
+        """Log-probability of each answer behind its prompt, in ids, by this process alone."""
+        found = [0.0] * len(pairs)
+        asked = [number for number, (_, answer) in enumerate(pairs) if answer]
         with console.progress(label, len(asked)) as advance:
 
             def hear(place: int, scores: torch.Tensor) -> None:
-                wanted = torch.tensor(answers[asked[place]], device=scores.device)
+                wanted = torch.tensor(pairs[asked[place]][1], device=scores.device)
                 found[asked[place]] = float(scores.float().log_softmax(-1).gather(1, wanted[:, None]).sum())
                 advance()
 
             score_rows(
                 self.weights,
-                [prompts[number] for number in asked],
-                [answers[number] for number in asked],
+                [pairs[number][0] for number in asked],
+                [pairs[number][1] for number in asked],
                 Room(self.room.rows, TOKENS_SCORED),
                 hear,
             )
@@ -403,22 +393,12 @@ class LanguageModel:
     ) -> list[Row]:
         """Continues each row up to a stop token or for `longest` tokens."""
         made = [Row(prompt, min(longest, self.context - len(prompt))) for prompt in rows]
-        if (several := team.size()) == 1:
-            return self.write_on(made, stops, sampling, cut_loops, label)
         given = Writing(self.recipe, stops, sampling, cut_loops, torch.initial_seed())
-        written = team.divide(
-            WRITE,
-            given,
-            [made[first::several] for first in range(several)],
-            lambda own: self.write_on(own, stops, sampling, cut_loops, label),
-        )
-        for first, part in enumerate(written):
-            made[first::several] = part
-        return made
+        return team.deal(WRITE, given, made, lambda own: self.write_on(own, stops, sampling, cut_loops, label))
 
     def write_on(
-        self, rows: list[Row], stops: set[int], sampling: Sampling | None, cut_loops: bool, label: str = ""
-    ) -> list[Row]:
+        self, rows: Sequence[Row], stops: set[int], sampling: Sampling | None, cut_loops: bool, label: str = ""
+    ) -> Sequence[Row]:
         """The rows, written to their end, by this process alone."""
         with console.progress(label, len(rows)) as advance:
             advance(sum(not row.goes_on for row in rows))

@@ -23,6 +23,7 @@ SIGNS_OF_LOSS = ("Connection closed", "Connection reset", "Broken pipe", "gloo",
 LOST = "Another process of this job has ended; look for its message above. The same command goes on."
 
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -54,18 +55,26 @@ def _everyone() -> Any:
     return distributed.new_group(backend="gloo", timeout=PATIENCE)
 
 
-def divide(act: str, given: Any, parts: Sequence[Any], own: Callable[[Any], Any]) -> list[Any]:
-    """Have each process do an act with its part: the results, in order. The first one's is done by `own`.
+def deal(
+    act: str, given: Any, items: Sequence[Item], own: Callable[[Sequence[Item]], Sequence[Result]]
+) -> list[Result]:
+    """Deal items out to all processes and have each do an act with its own: what comes of each item, in order. The
+    first process does its part by `own`.
 
     Raises LostProcess when another process is gone.
     """
+    several = size()
+    if several == 1:
+        return list(own(items))
+    parts = [items[first::several] for first in range(several)]
     with _noticing():
         _pass_on((act, given, parts))
-        return _gathered(own(parts[0]))
+        made = _gathered(own(parts[0]))
+    return [made[place % several][place // several] for place in range(len(items))]
 
 
 def along(act: str, given: Any, own: Callable[[], Result]) -> Result:
-    """Have every process do an act; what the first one, by `own`, makes of it. Raises like `divide`."""
+    """Have every process do an act; what the first one, by `own`, makes of it. Raises like `deal`."""
     if size() == 1:
         return own()
     with _noticing():

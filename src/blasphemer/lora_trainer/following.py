@@ -30,8 +30,8 @@ class _Follower:
         torch.manual_seed(given.seed + team.rank())
         return self._model(given.recipe).write_on(rows, given.stops, given.sampling, given.cut_loops)
 
-    def weigh(self, recipe: Recipe, part: Any) -> list[float]:
-        return self._model(recipe).weigh(*part)
+    def weigh(self, recipe: Recipe, pairs: Any) -> list[float]:
+        return self._model(recipe).weigh(pairs)
 
     def train(self, course: Course, _: None) -> None:
         model = self._model(course.recipe)
