@@ -26,8 +26,8 @@ from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
 from blasphemer.exam import grading
 from blasphemer.exam.leaks import without_leaks
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.language_model.chat_format import encode
-from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.lora_trainer import trainer
 from blasphemer.lora_trainer.lessons import mix_replay, split_validation
 from blasphemer.lora_trainer.plan import fitted, plan_training

@@ -32,12 +32,12 @@ from trl import SFTConfig, SFTTrainer
 from blasphemer.command_line import load_settings
 from blasphemer.language_model import LanguageModel, attending, encode, load_model, peak_memory, used_memory
 from blasphemer.lora_trainer.adapter import adapter_config
+from blasphemer.lora_trainer.checkpoints import METRICS
 from blasphemer.lora_trainer.forecast import held_by_a_step
 from blasphemer.lora_trainer.loss import loss_of
 from blasphemer.lora_trainer.packing import IN_BLOCKS, Packer, attention_in_blocks, shared_beginning
 from blasphemer.lora_trainer.plan import plan_training
 from blasphemer.lora_trainer.trainer import labels_of, train_lora
-from blasphemer.lora_trainer.watching import METRICS
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import StudyItem, exchange
 from blasphemer.workspace import RunFolder

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from blasphemer.command_line import load_settings
-from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.main import main
 from blasphemer.quiet import NAMES
 from tests.tiny import make_model

@@ -21,7 +21,7 @@ from blasphemer.abliteration.engine import choose, pareto
 from blasphemer.command_line import load_settings
 from blasphemer.errors import ArtifactError, ModelError, UsageError
 from blasphemer.export import artifacts as export
-from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.main import main
 from blasphemer.quiet import NAMES
 from blasphemer.records import Conduct, Trial, from_jsonl

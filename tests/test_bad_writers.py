@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from blasphemer.command_line import load_settings
-from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.records import Passage, StudyItem, Yield
 from blasphemer.study.author import Author, Writer
 from blasphemer.study.readings import find_readings

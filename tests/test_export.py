@@ -17,7 +17,7 @@ from blasphemer.command_line import load_settings
 from blasphemer.errors import ArtifactError, BlasphemerError, UsageError
 from blasphemer.export import artifacts as export
 from blasphemer.export import handing_over
-from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.report import scorecard
 from blasphemer.workspace import RunFolder
 

@@ -30,8 +30,8 @@ from transformers import (
 from blasphemer.command_line import load_settings
 from blasphemer.errors import ModelError
 from blasphemer.export import artifacts as export
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.language_model.chat_format import encode, prompt_ids
-from blasphemer.language_model.model import LanguageModel, load_model
 from blasphemer.language_model.weights import model_path
 from blasphemer.records import StudyItem, exchange
 from blasphemer.study.requests import default_requests, read_requests

@@ -12,18 +12,20 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from blasphemer import console
 from blasphemer.command_line import load_settings
 from blasphemer.config import Settings
-from blasphemer.errors import BlasphemerError, Interrupted, ModelError
+from blasphemer.errors import BlasphemerError, Interrupted, ModelError, RunFolderError
 from blasphemer.job import Job
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.language_model.chat_format import encode
-from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.lora_trainer import checkpoints
 from blasphemer.lora_trainer import trainer as lora_trainer
 from blasphemer.lora_trainer.adapter import optimizer_for, with_adapter
+from blasphemer.lora_trainer.checkpoints import COMPLETE, step_of
 from blasphemer.lora_trainer.plan import in_less_memory
-from blasphemer.lora_trainer.watching import COMPLETE
 from blasphemer.records import Example, Message, Plan, StudyItem
 from blasphemer.report import scorecard
 from blasphemer.study.requests import default_requests
@@ -79,8 +81,9 @@ def test_every_linear_layer_gets_an_adapter(tiny_folder: Path, tmp_path: Path) -
 
 
 def test_b_learns_faster_than_a_around_the_rate_that_was_planned(tiny_folder: Path, tmp_path: Path) -> None:
-    adapted = with_adapter(load_model(settings_for(tiny_folder)), settings_for(tiny_folder))
-    groups = [group for group in optimizer_for(adapted, 1e-3, 4.0).param_groups if group["params"]]
+    settings = settings_for(tiny_folder, "--loraplus-lr-ratio", "4")
+    adapted = with_adapter(load_model(settings), settings)
+    groups = optimizer_for(adapted, 1e-3, settings).param_groups
     assert [group["lr"] for group in groups] == pytest.approx([5e-4, 2e-3])
     names = {value: name for name, value in adapted.named_parameters()}
     assert all("lora_A" in names[value] for value in groups[0]["params"])
@@ -154,6 +157,65 @@ def test_a_checkpoint_cut_short_by_a_kill_is_not_used(tiny_folder: Path, tmp_pat
     (last / "optimizer.pt").write_bytes(b"half")
     again = adapter_weights(train(tiny_folder, tmp_path / "run"))
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_checkpoint_of_another_adapter_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    train(tiny_folder, tmp_path / "run", 4)
+    with pytest.raises(RunFolderError, match=r"another r: 16, not 4.*--overwrite"):
+        train(tiny_folder, tmp_path / "run", 8, 1e-2, "--lora-rank", "4")
+
+
+def test_metrics_cut_in_half_lose_lines_and_nothing_else(tiny_folder: Path, tmp_path: Path) -> None:
+    whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_bytes(metrics.read_bytes()[: metrics.stat().st_size // 2])
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "checkpoint-12")
+    again = adapter_weights(train(tiny_folder, tmp_path / "run"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    steps = [line["step"] for line in RunFolder(tmp_path / "run").load_lines("metrics.jsonl")]
+    assert steps == sorted(steps)
+    assert steps[-1] == 12
+
+
+def kept(run: Path) -> list[int]:
+    return sorted(step_of(path) for path in (run / "checkpoints").glob("checkpoint-*"))
+
+
+def test_the_newest_checkpoint_is_kept_and_those_that_did_best(tiny_folder: Path, tmp_path: Path) -> None:
+    train(tiny_folder, tmp_path / "run", 24, 1e-2, "--save-total-limit", "3")
+    losses = checkpoints.validation_losses(RunFolder(tmp_path / "run"))
+    best = sorted(list(losses)[:-1], key=lambda step: losses[step])[:2]
+    assert kept(tmp_path / "run") == sorted([*best, 24])
+
+
+def test_the_best_checkpoint_is_handed_over_where_that_is_asked_for(tiny_folder: Path, tmp_path: Path) -> None:
+    """At a rate at which it unlearns what is held out."""
+    flags = ("--save-total-limit", "9", "--load-best-model-at-end")
+    trained = adapter_weights(train(tiny_folder, tmp_path / "run", 24, 0.3, *flags))
+    losses = checkpoints.validation_losses(RunFolder(tmp_path / "run"))
+    best = min(losses, key=lambda step: losses[step])
+    assert best < 24
+    there = load_file(tmp_path / "run" / "checkpoints" / f"checkpoint-{best}" / "adapter_model.safetensors")
+    assert all(torch.equal(trained[name.replace(".weight", ".default.weight")], there[name]) for name in there)
+
+
+@pytest.mark.parametrize(("after", "says"), [(math.nan, "no number any more"), (50.0, "ran away")])
+def test_a_loss_out_of_bounds_stops_the_training_and_leaves_the_last_good_checkpoint(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: float, says: str
+) -> None:
+    compute_loss, calls = lora_trainer._PackedTrainer.compute_loss, 0
+
+    def lost(trainer: Any, *given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += trainer.model.training
+        loss = compute_loss(trainer, *given, **named)
+        return loss * after if calls > 12 and trainer.model.training else loss  # after the sixth step
+
+    monkeypatch.setattr(lora_trainer._PackedTrainer, "compute_loss", lost)
+    with pytest.raises(BlasphemerError, match=f"{says}.*--learning-rate"):
+        train(tiny_folder, tmp_path / "run", 80, 1e-4)
+    assert 4 in kept(tmp_path / "run")
+    assert math.isnan(after) <= (kept(tmp_path / "run") == [4])
 
 
 def test_where_memory_runs_out_training_goes_on_with_fewer_items_at_once(

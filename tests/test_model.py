@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from blasphemer.command_line import load_settings
 from blasphemer.errors import ModelError, TooLong
 from blasphemer.job import Job
+from blasphemer.language_model import LanguageModel, load_model, loading
 from blasphemer.language_model.chat_format import prompt_ids
-from blasphemer.language_model.model import LanguageModel, load_model
-from blasphemer.language_model.weights import model_path
+from blasphemer.language_model.weights import model_path, size_of
 from blasphemer.records import Message, StudyItem, exchange
 from blasphemer.study.material import _given
 from blasphemer.study.requests import default_requests
@@ -135,6 +135,21 @@ def test_a_device_that_is_not_there_is_named(tiny_folder: Path) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(ModelError, match="device = cuda"):
         load_model(load_settings([str(tiny_folder), "--device", "cuda"]))
+
+
+def test_weights_that_memory_has_no_room_for_are_refused_before_they_are_loaded(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = size_of(str(tiny_folder), torch.float32, in_4_bits=False, trust_remote_code=False)
+    settings = load_settings([str(tiny_folder), "--dtypes", "float32,bfloat16"])
+    model = load_model(settings)
+    assert (model.dtype, size) == (torch.float32, sum(one.nbytes for one in model.weights.parameters()))
+    assert size_of(str(tiny_folder), torch.float32, in_4_bits=True, trust_remote_code=False) < size
+    monkeypatch.setattr(loading, "free_memory", lambda _: size - 1)
+    assert load_model(settings).dtype == torch.bfloat16
+    monkeypatch.setattr(loading, "free_memory", lambda _: size // 2 - 1)
+    with pytest.raises(ModelError, match=r"weights take .* GB as bfloat16.*smaller model"):
+        load_model(settings)
 
 
 def test_the_end_of_turn_of_the_generation_config_stops_an_answer(tiny_folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from blasphemer.command_line import load_settings
 from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel
-from blasphemer.language_model.model import answered_at_once
+from blasphemer.language_model.loading import answered_at_once
 from blasphemer.lora_trainer.lessons import mix_replay
 from blasphemer.lora_trainer.plan import ITEMS_PER_STEP, fitted, learning_rate, plan_training
 from blasphemer.memory.recall import MOST_PROMPTS, prompts_to_answer

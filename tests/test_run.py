@@ -21,8 +21,8 @@ from transformers import AutoModelForCausalLM
 
 from blasphemer.command_line import load_settings
 from blasphemer.exam import grading, paper
+from blasphemer.language_model import load_model
 from blasphemer.language_model.chat_format import encode
-from blasphemer.language_model.model import load_model
 from blasphemer.language_model.weights import model_path
 from blasphemer.main import main
 from blasphemer.records import ExamQuestion, LedgerEntry, Passage, StudyItem, exchange, from_jsonl
@@ -231,11 +231,13 @@ def test_a_folder_with_something_else_in_it_is_left_alone(
 QUICK = ("--yes", "--replay-prompts", "8", "--study", "3", "--num-train-epochs", "4", "--save-steps", "2")
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 def start(words: Sequence[str]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "blasphemer", *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "blasphemer", *words]
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def finish(process: subprocess.Popen[bytes]) -> int:
@@ -332,3 +334,39 @@ def test_when_no_file_can_grow_further_the_error_is_one_line_and_nothing_half_wr
     assert "Traceback" not in error
     assert not (out / "merged").exists()
     assert not (out / "scorecard.json").exists()
+
+
+FULL_AFTER_A_CHECKPOINT = """
+import pathlib, resource, signal, sys, threading, time
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from blasphemer.main import main
+import blasphemer.finetuner
+
+def fill():
+    while not pathlib.Path(sys.argv[1], "checkpoints/checkpoint-2/complete").exists():
+        time.sleep(0.001)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+threading.Thread(target=fill, daemon=True).start()
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+def test_a_disk_that_is_full_at_a_checkpoint_leaves_the_one_before_to_go_on_from(
+    tiny_folder: Path, documents: Path, tmp_path: Path
+) -> None:
+    words = command(tiny_folder, documents, tmp_path / "whole", *QUICK)
+    assert finish(start(words)) == 3
+    out = tmp_path / "full"
+    words = command(tiny_folder, documents, out, *QUICK)
+    script = [sys.executable, "-c", FULL_AFTER_A_CHECKPOINT, str(out), *words]
+    done = subprocess.run(script, capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 1, done.stderr
+    assert "no space left" in done.stderr
+    assert "Traceback" not in done.stderr
+    whole = [file.parent for file in out.glob("checkpoints/checkpoint-*/complete")]
+    assert whole
+    assert all((folder / "optimizer.pt").stat().st_size > 20_000 for folder in whole)
+    assert finish(start(words)) == 3
+    assert scores(out) == scores(tmp_path / "whole")

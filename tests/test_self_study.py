@@ -13,7 +13,7 @@ import pytest
 from blasphemer.command_line import load_settings
 from blasphemer.exam.leaks import without_leaks
 from blasphemer.language import normalise
-from blasphemer.language_model.model import LanguageModel, load_model
+from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.language_model.weights import model_path
 from blasphemer.records import ExamQuestion, Passage, Source, Statement, StudyItem, Yield
 from blasphemer.study.author import Author, Recorded, Writer, without_thoughts

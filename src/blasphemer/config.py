@@ -115,7 +115,7 @@ class ModelSettings(Section):
     max_memory: Annotated[dict[str, str], NoDecode, BeforeValidator(_mapping)] | None = None
     """Most memory per device for device_map, as {"0": "20GB", "cpu": "64GB"}."""
     quantization: Literal["none", "bnb_4bit"] = "none"
-    """Only none works: the adapters could not be joined exactly on 4-bit weights, and a run that asks is refused."""
+    """bnb_4bit trains on 4-bit weights (QLoRA, CUDA only); what comes of it is for the original's, and compared."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for models whose authors you trust."""
     batch_size: int = Field(128, ge=1)
@@ -261,6 +261,8 @@ class TrainingSettings(Section):
     """Scale of the adapter; its output counts alpha / rank times."""
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the adapter."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """adamw_8bit keeps the optimizer's moments in 8 bits, to save memory (CUDA only)."""
     lora_target_modules: Names = Field(("all-linear",), min_length=1)
     """Layers that get an adapter, by name (q_proj, v_proj, ...), or all-linear for every linear layer."""
     learning_rate: float = Field(2e-4, gt=0, lt=1)
@@ -284,7 +286,9 @@ class TrainingSettings(Section):
     save_steps: int = Field(100, ge=1)
     """Optimizer steps between checkpoints; validation loss is measured at each."""
     save_total_limit: int = Field(3, ge=1)
-    """Checkpoints kept."""
+    """Checkpoints kept: the newest, and of the others those with the lowest validation loss."""
+    load_best_model_at_end: bool = False
+    """Hand over the kept checkpoint with the lowest validation loss, in place of what was learnt to the end."""
     report_to: Names = ()
     """Trackers that follow the training as well: tensorboard, trackio, wandb, ... (their package must be installed)."""
     merge_lora: bool = True

@@ -88,3 +88,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Was there no memory left, of the machine or of a GPU? PyTorch says so in words."""
     words = ("out of memory", "can't allocate memory")
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, without its full stop."""
+    return str(error).strip().split("\n")[0][:200].rstrip(".")

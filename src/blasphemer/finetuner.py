@@ -72,7 +72,7 @@ def _opened(settings: Settings, earlier: RunFolder | None) -> Iterator[Job]:
     for file in filter(None, (settings.exam_file, settings.known_file)):
         exam.read_exam_file(file, [])
     memory.own_requests(settings.replay_dataset)
-    lora_trainer.require_trackers(settings)
+    lora_trainer.require_tools(settings)
     if settings.writer:
         model_path(settings.writer)
     model = load_model(settings)

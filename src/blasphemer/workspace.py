@@ -103,6 +103,13 @@ class RunFolder:
             self.save_json(name, make())
         return self.load_json(name)
 
+    def load_lines(self, name: str) -> list[Any]:
+        """The JSON values of a file that grows by lines; what a kill cut short has no line end, and is left out."""
+        if not self.has(name):
+            return []
+        lines = (self.path / name).read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1]]
+
     def journal(self, name: str) -> Journal:
         return Journal(self.path / name)
 

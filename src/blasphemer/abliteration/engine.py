@@ -255,7 +255,7 @@ def _scores(trial: Trial, refused: int, settings: Settings) -> tuple[float, floa
 @contextlib.contextmanager
 def _engine(model: LanguageModel, judge: Judge, settings: Settings) -> Iterator[Any]:
     """Heretic's Model around weights that we have loaded; at the end its adapter is taken off them again."""
-    with standing_in("bitsandbytes", types.ModuleType("bitsandbytes")), _quietly():  # slow to import, never used here
+    with _without_bitsandbytes(model), _quietly():
         try:
             from heretic.config import Settings as EngineSettings
             from heretic.model import Model
@@ -332,6 +332,12 @@ def _directions(engine: Any, judge: Judge, settings: Settings) -> torch.Tensor:
         return refusal
     harmless = normalize(good, dim=1)
     return normalize(refusal - (refusal * harmless).sum(dim=1, keepdim=True) * harmless, dim=1)
+
+
+def _without_bitsandbytes(model: LanguageModel) -> contextlib.AbstractContextManager[None]:
+    """It is slow to import, and only of use for 4-bit weights."""
+    absent = standing_in("bitsandbytes", types.ModuleType("bitsandbytes"))
+    return contextlib.nullcontext() if model.is_in_4_bits else absent
 
 
 def _quietly() -> contextlib.AbstractContextManager[Any]:

@@ -13,7 +13,7 @@ from huggingface_hub import try_to_load_from_cache
 from peft import PeftModel
 from safetensors import SafetensorError, safe_open
 
-from blasphemer import __version__
+from blasphemer import __version__, console
 from blasphemer.abliteration import Judge
 from blasphemer.errors import ArtifactError
 from blasphemer.job import Job
@@ -58,9 +58,13 @@ def write_abliteration(job: Job, judge: Judge) -> None:
 
 
 def _finished(job: Job, probes: Rows) -> LanguageModel:
+    whole = job.model.whole()
     if job.settings.merge_lora and not job.run.has("merged"):
-        save_merged(job.model, probes, job.run)
-    return load_result(job.run, job.model, "merged" if job.settings.merge_lora else "adapter")
+        save_merged(whole, probes, job.run)
+    if whole.device != job.model.device:
+        console.note(f"There is no room on {job.model.device} for all weights: the result is examined in 4 bits.")
+        return load_result(job.run, job.model, "adapter")
+    return load_result(job.run, whole, "merged" if job.settings.merge_lora else "adapter")
 
 
 def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunFolder) -> None:
@@ -95,6 +99,8 @@ def _finish_adapter(
     _require_weights(folder / "adapter_model.safetensors")
     found = _logits(PeftModel.from_pretrained(model.load(), str(folder)), rows)
     _prove(folder, "adapter", found, wanted, base, model.dtype)
+    if model.is_in_4_bits:
+        _compare(folder, _logits(PeftModel.from_pretrained(model.whole().load(), str(folder)), rows), wanted)
 
 
 def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
@@ -183,6 +189,28 @@ def _prove(folder: Path, name: str, found: Logits, wanted: Logits, base: Logits,
         raise ArtifactError(f"{name}/: read back, it answers exactly as the original model: nothing was learnt.")
     proof = {"largest_logit_difference_to_trained": error, "largest_logit_difference_to_original": change}
     (folder / PROOF).write_text(json.dumps(proof, indent=2) + "\n", encoding="utf-8")
+
+
+def _compare(folder: Path, handed: Logits, trained: Logits) -> None:
+    """Note, and say, how far the adapter on the original is from the same on 4-bit weights, where it was trained."""
+    differences = {
+        "largest_logit_difference_to_4_bits": _difference(handed, trained),
+        "kl_divergence_to_4_bits": _divergence(handed, trained),
+    }
+    proof = json.loads((folder / PROOF).read_text(encoding="utf-8")) | differences
+    (folder / PROOF).write_text(json.dumps(proof, indent=2) + "\n", encoding="utf-8")
+    console.note(
+        "What was trained on 4-bit weights is made for the original's. Between the two the divergence is "
+        f"{differences['kl_divergence_to_4_bits']:.4f} nats a token."
+    )
+
+
+def _divergence(one: Logits, other: Logits) -> float:
+    """Mean Kullback-Leibler divergence a token, in nats, of what is expected by one from what is by the other."""
+    tokens = [
+        (a.softmax(-1) * (a.log_softmax(-1) - b.log_softmax(-1))).sum(-1) for a, b in zip(one, other, strict=True)
+    ]
+    return float(torch.cat(tokens).mean())
 
 
 def _difference(one: Logits, other: Logits) -> float:

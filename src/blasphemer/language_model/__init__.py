@@ -7,6 +7,7 @@ from blasphemer.language_model import team
 from blasphemer.language_model.attention import attending, looks_back
 from blasphemer.language_model.chat_format import encode, prompt_ids, show_learnt
 from blasphemer.language_model.device import bytes_of_a_token, free_memory, let_go, peak_memory, used_memory
+from blasphemer.language_model.loading import load_model, load_writer
 from blasphemer.language_model.model import (
     SMALL_MODEL,
     WEIGH,
@@ -15,8 +16,6 @@ from blasphemer.language_model.model import (
     LanguageModel,
     Recipe,
     Writing,
-    load_model,
-    load_writer,
 )
 from blasphemer.language_model.weights import DEMO, model_path
 

@@ -31,7 +31,7 @@ from transformers import (
 )
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
-from blasphemer.errors import ModelError
+from blasphemer.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFReader
@@ -129,14 +129,10 @@ def _read(path: str, _changed: int) -> GGUFFile:
         found = _described(path, GGUFReader(path))
         why = _obstacle(found)
     except (ValueError, LookupError, TypeError, ArithmeticError, OSError) as error:
-        raise ModelError(f"{path}: is damaged or cut short, and cannot be read ({_first_line(error)}).") from error
+        raise ModelError(f"{path}: is damaged or cut short, and cannot be read ({first_line(error)}).") from error
     if why:
         raise ModelError(f"{path}: {why}; {INSTEAD}")
     return found
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:200].rstrip(".")
 
 
 def _described(path: str, reader: GGUFReader) -> GGUFFile:
@@ -232,6 +228,11 @@ def _odd_rope(found: GGUFFile) -> str:
 
 def _rope_base(found: GGUFFile) -> float:
     return float(found.says(ROPE_BASE, USUAL_ROPE_BASE))
+
+
+def gguf_config(path: str) -> PreTrainedConfig:
+    """The config of the model in a file."""
+    return _config(read_gguf(path))
 
 
 def _config(found: GGUFFile) -> PreTrainedConfig:

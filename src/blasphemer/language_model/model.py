@@ -23,27 +23,20 @@ from transformers import (
 )
 
 from blasphemer import console
-from blasphemer.config import Settings
-from blasphemer.errors import ModelError, TooLong
+from blasphemer.errors import TooLong
 from blasphemer.language_model import team
 from blasphemer.language_model.batch import Row
+from blasphemer.language_model.beneath import lie_beneath
 from blasphemer.language_model.chat_format import encode, prompt_ids
 from blasphemer.language_model.device import (
     Room,
     bytes_of_a_token,
-    choose_device,
     free_memory,
     is_quick_in_bfloat16,
     let_go,
 )
 from blasphemer.language_model.generation import Sampling, score_rows, write_rows
-from blasphemer.language_model.gguf_file import is_gguf, read_gguf
-from blasphemer.language_model.weights import (
-    load_in_some_dtype,
-    load_tokenizer,
-    load_weights,
-    model_path,
-)
+from blasphemer.language_model.weights import load_weights, model_path, size_of
 from blasphemer.records import Message, StudyItem
 from blasphemer.tokens import Ruler
 from blasphemer.workspace import sha256_of
@@ -53,7 +46,6 @@ FREELY = Sampling(top_p=0.95)  # without its slips
 TOKENS_HELD = 65_536  # whose keys and values are held at once: 3 GB for a model of 135M parameters, 4 GB for 1.5B
 SHARE_OF_FREE_MEMORY = 0.5  # that they may take
 SMALL_MODEL = 100_000_000  # parameters: such models forget more, and answer fast
-SMALL_MODEL_BATCH = 512
 PROBED, PROBED_ROWS, PROBED_ANSWER = 256, 32, 8  # tokens of a row; rows and tokens of answers: a few seconds
 WRITE, WEIGH = "write", "weigh"  # what processes do together
 TOKENS_SCORED = 4096  # at once: their logits take 2.5 GB in float32 with a vocabulary of 150,000
@@ -110,6 +102,10 @@ class LanguageModel:
     @property
     def has_gpu(self) -> bool:
         return self.device.type != "cpu"
+
+    @property
+    def is_in_4_bits(self) -> bool:
+        return "quantization_config" in self.loading
 
     @property
     def at_once(self) -> int:
@@ -203,6 +199,16 @@ class LanguageModel:
             weights = PeftModel.from_pretrained(weights, adapter)
         return replace(self, weights=weights, path=recipe.path, adapters=recipe.adapters)
 
+    def whole(self) -> LanguageModel:
+        """The model as what comes of it is made for: none in memory, and without 4-bit weights; on the CPU, where its
+        device has no room for the others."""
+        if not self.is_in_4_bits:
+            return replace(self, weights=None)
+        loading = {name: self.loading[name] for name in ("dtype", "trust_remote_code")}
+        size = size_of(model_path(self.name), in_4_bits=False, **loading)
+        device = self.device if size < free_memory(self.device) else torch.device("cpu")
+        return replace(self, weights=None, device=device, loading=loading | {"device": device})
+
     @contextmanager
     def as_given(self) -> Iterator[None]:
         """While it lasts, an adapter that was laid on the weights does nothing."""
@@ -222,10 +228,11 @@ class LanguageModel:
         self.adapters = (*self.adapters, str(adapter))
 
     def write_in(self) -> None:
-        """Write the adapter that lies on the weights, if one does, into them, to train on."""
+        """Write the adapter that lies on the weights, if one does, into them, to train on; or lay it under those of 4
+        bits."""
         if isinstance(self.weights, PeftModel):
             stack: Any = self.weights
-            self.weights = stack.merge_and_unload()
+            self.weights = lie_beneath(stack) if self.is_in_4_bits else stack.merge_and_unload()
 
     def release(self) -> None:
         """Give the weights' memory back: what follows loads the results from disk."""
@@ -433,41 +440,3 @@ class _Pieces(TextStreamer):  # type: ignore[misc]
 
     def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
         self.hear(text)
-
-
-def answered_at_once(settings: Settings, parameters: int) -> int:
-    """Prompts in a batch."""
-    return settings.chosen("batch_size") or (SMALL_MODEL_BATCH if parameters <= SMALL_MODEL else settings.batch_size)
-
-
-def load_model(settings: Settings) -> LanguageModel:
-    """The model that the settings name. Raises ModelError saying what is missing and what to do."""
-    path = model_path(settings.model)
-    if settings.quantization != "none":
-        raise ModelError("quantization: adapters cannot be joined exactly on 4-bit weights; give --quantization none.")
-    tokenizer = load_tokenizer(path, settings)
-    with console.progress(f"loading {settings.model}", 1) as advance:
-        loading, weights = load_in_some_dtype(path, settings)
-        advance()
-    if is_gguf(path):
-        found, dtype = read_gguf(path), str(weights.dtype).removeprefix("torch.")
-        console.note(
-            f"{path}: {found.family} in {found.quantisation}, dequantised to {dtype} by transformers and gguf."
-        )
-    return LanguageModel(
-        name=settings.model,
-        weights=weights,
-        tokenizer=tokenizer,
-        device=weights.device,
-        dtype=weights.dtype,
-        batch_size=answered_at_once(settings, weights.num_parameters()),
-        max_response_length=settings.max_response_length,
-        loading=loading,
-    )
-
-
-def load_writer(name: str, settings: Settings) -> LanguageModel:
-    """A second model, to write and not to be trained: in 16 bits where that is quick."""
-    device = choose_device(settings.device)
-    dtype = "bfloat16" if is_quick_in_bfloat16(device) else "auto"
-    return load_model(settings.model_copy(update={"model": name, "dtypes": (dtype,)}))

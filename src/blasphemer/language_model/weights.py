@@ -1,5 +1,4 @@
-"""A model's name -> its weights and tokenizer, from a folder, a GGUF file or the hub, on a device in a number format it
-can bear."""
+"""A model's name -> its weights and tokenizer, from a folder, a GGUF file or the hub; and what they will weigh."""
 
 from __future__ import annotations
 
@@ -10,14 +9,20 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from blasphemer.config import Settings
-from blasphemer.errors import ModelError
-from blasphemer.language_model.device import choose_device, choose_dtype
-from blasphemer.language_model.gguf_file import is_gguf, load_gguf_tokenizer, load_gguf_weights, require_gguf
+from blasphemer.errors import ModelError, first_line
+from blasphemer.language_model.gguf_file import (
+    gguf_config,
+    is_gguf,
+    load_gguf_tokenizer,
+    load_gguf_weights,
+    require_gguf,
+)
 
 DEMO = "demo"
+BYTES_IN_4_BITS = 0.52  # a number of NF4, with its share of scales that are quantised themselves
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -38,41 +43,32 @@ def model_path(name: str) -> str:
     return name
 
 
-def load_in_some_dtype(path: str, settings: Settings) -> tuple[dict[str, Any], PreTrainedModel]:
-    """The weights in the first of `dtypes` in which the model loads and its logits are numbers, and how to load so."""
-    device, reason = choose_device(settings.device), ""
-    spread = settings.device_map or ("auto" if settings.max_memory else None)
-    place: dict[str, Any] = (
-        {"device_map": spread, "max_memory": _by_device(settings.max_memory)} if spread else {"device": device}
-    )
-    for wanted in settings.dtypes:
-        loading = {"dtype": choose_dtype(wanted, device), "trust_remote_code": settings.trust_remote_code, **place}
-        try:
-            weights = load_weights(path, **loading)
-            with torch.no_grad():
-                logits = weights(input_ids=torch.zeros(1, 1, dtype=torch.long, device=weights.device)).logits
-        except RuntimeError as error:  # also of CUDA
-            reason = _first_line(error)
-            continue
-        if logits.isfinite().all():
-            return loading, weights
-        reason = "its logits are not numbers"
-    raise ModelError(f"{settings.model}: cannot be used as {', '.join(settings.dtypes)}: {reason}.")
-
-
-def _by_device(most: dict[str, str] | None) -> dict[int | str, str] | None:
-    """Accelerate knows GPUs by number."""
-    return {int(name) if name.isdigit() else name: size for name, size in most.items()} if most else None
-
-
 def load_weights(path: str, device: torch.device | None = None, **loading: Any) -> PreTrainedModel:
     """The weights in a folder, in a GGUF file or on the hub; `loading` is what from_pretrained takes."""
     load = load_gguf_weights if is_gguf(path) else AutoModelForCausalLM.from_pretrained
     try:
         weights: Any = load(path, **loading)
     except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{path}: cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"{path}: cannot be loaded: {first_line(error)}") from error
     return weights.to(device) if device else weights
+
+
+def size_of(path: str, dtype: torch.dtype, in_4_bits: bool, trust_remote_code: bool) -> int:
+    """Bytes that the weights will take, by the model's config; 0 where that does not tell."""
+    try:
+        config = gguf_config(path) if is_gguf(path) else AutoConfig.from_pretrained(path)
+        with torch.device("meta"):
+            weights: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except ModelError:
+        raise
+    except Exception:  # whatever a model's own code raises; what is wrong will be seen in loading
+        return 0
+    if getattr(config, "quantization_config", None):
+        return 0
+    head = weights.get_output_embeddings()
+    linear = [one for one in weights.modules() if isinstance(one, torch.nn.Linear) and one is not head]
+    packed = sum(one.weight.numel() for one in linear) if in_4_bits else 0
+    return int(packed * BYTES_IN_4_BITS + (weights.num_parameters() - packed) * dtype.itemsize)
 
 
 def load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
@@ -83,7 +79,7 @@ def load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
             else AutoTokenizer.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{settings.model}: its tokenizer cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"{settings.model}: its tokenizer cannot be loaded: {first_line(error)}") from error
     if not tokenizer.is_fast:
         raise ModelError(
             f"{settings.model}: has no fast tokenizer (tokenizer.json), which is needed for exact positions."
@@ -97,7 +93,3 @@ def load_tokenizer(path: str, settings: Settings) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # only ever masked; tokens are never added
     return tokenizer
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:200]

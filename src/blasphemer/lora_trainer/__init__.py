@@ -2,6 +2,6 @@
 
 from blasphemer.lora_trainer.following import follow
 from blasphemer.lora_trainer.lessons import Lessons, Preview, plan
-from blasphemer.lora_trainer.trainer import require_trackers, train
+from blasphemer.lora_trainer.trainer import require_tools, train
 
-__all__ = ["Lessons", "Preview", "follow", "plan", "require_trackers", "train"]
+__all__ = ["Lessons", "Preview", "follow", "plan", "require_tools", "train"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -39,16 +40,26 @@ def with_adapter(model: LanguageModel, settings: Settings) -> PeftModel:
         ) from error
 
 
-def optimizer_for(adapted: PeftModel, rate: float, ratio: float) -> torch.optim.Optimizer:
-    """AdamW with LoRA+ (arXiv 2402.12354): B learns `ratio` times as fast as A, and `rate` is their geometric mean."""
+def optimizer_for(adapted: PeftModel, rate: float, settings: Settings) -> torch.optim.Optimizer:
+    """AdamW with LoRA+ (arXiv 2402.12354): B learns `loraplus_lr_ratio` times as fast as A, and `rate` is their
+    geometric mean."""
+    ratio = settings.loraplus_lr_ratio
     optimizer: torch.optim.Optimizer = create_loraplus_optimizer(
         adapted,
-        torch.optim.AdamW,
+        torch.optim.AdamW if settings.optimizer == "adamw" else _in_8_bits(),
         lr=rate / math.sqrt(ratio),
         loraplus_lr_ratio=ratio,
         loraplus_lr_embedding=rate,  # or adapters of embeddings would learn at 1e-6
     )
+    # where processes hold parts of the model, optimizers with empty groups cannot be taken up from a checkpoint
+    optimizer.param_groups = [group for group in optimizer.param_groups if group["params"]]
     return optimizer
+
+
+def _in_8_bits() -> Any:
+    from bitsandbytes import optim
+
+    return getattr(optim, "AdamW8bit")  # noqa: B009 - it says nothing of what it exports
 
 
 def schedule_for(

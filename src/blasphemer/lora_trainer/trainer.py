@@ -7,12 +7,11 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import PeftModel
+from peft import PeftModel, set_peft_model_state_dict
 from transformers import PrinterCallback
 from transformers.integrations import get_reporting_integration_callbacks
 from trl import SFTConfig, SFTTrainer
@@ -22,7 +21,8 @@ from blasphemer.config import Settings
 from blasphemer.errors import Interrupted, UsageError, is_out_of_memory
 from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, Recipe, attending, encode, let_go, team
-from blasphemer.lora_trainer.adapter import optimizer_for, schedule_for, warmup_steps, with_adapter
+from blasphemer.lora_trainer import checkpoints
+from blasphemer.lora_trainer.adapter import adapter_config, optimizer_for, schedule_for, warmup_steps, with_adapter
 from blasphemer.lora_trainer.lessons import Lessons, mix_replay
 from blasphemer.lora_trainer.loss import loss_of
 from blasphemer.lora_trainer.packing import (
@@ -34,14 +34,7 @@ from blasphemer.lora_trainer.packing import (
     shared_beginning,
 )
 from blasphemer.lora_trainer.plan import describe, fitted, how, in_less_memory
-from blasphemer.lora_trainer.watching import (
-    METRICS,
-    Watcher,
-    forget_after,
-    newest_checkpoint,
-    step_of,
-    stop_at_interrupt,
-)
+from blasphemer.lora_trainer.watching import Watcher, stop_at_interrupt
 from blasphemer.records import Example, Plan, StudyItem
 from blasphemer.workspace import RunFolder
 
@@ -63,8 +56,11 @@ class Course:
     seconds: float
 
 
-def require_trackers(settings: Settings) -> None:
-    """Raises UsageError for a tracker in report_to that is not known, or not installed."""
+def require_tools(settings: Settings) -> None:
+    """Raises UsageError for a tracker in report_to that is not known or not installed, and for an optimizer that does
+    not work here."""
+    if settings.optimizer == "adamw_8bit" and not torch.cuda.is_available():
+        raise UsageError("optimizer = adamw_8bit: works on CUDA GPUs only; give --optimizer adamw.")
     for name in settings.report_to:
         try:
             get_reporting_integration_callbacks([name])[0]()
@@ -156,36 +152,87 @@ def _trained(
     until: float,
 ) -> tuple[PeftModel, bool]:
     """The trained model, and whether it was asked to stop before its end."""
-    checkpoints, metrics = run.path / "checkpoints", run.path / METRICS
-    resumed = team.same(newest_checkpoint(checkpoints) if team.rank() == 0 else None)
-    done = step_of(resumed) if resumed else 0
+    resumed = team.same(checkpoints.newest(run, adapter_config(settings)) if team.rank() == 0 else None)
+    done = checkpoints.step_of(resumed) if resumed else 0
     if team.rank() == 0:
-        forget_after(metrics, done)
+        checkpoints.forget_metrics_after(run, done)
     with console.progress("training", plan.steps, done) as advance, stop_at_interrupt() as stop:
-        watcher = Watcher(metrics, advance, stop, math.sqrt(settings.loraplus_lr_ratio), until, model.device)
-        optimizer = optimizer_for(adapted, plan.learning_rate, settings.loraplus_lr_ratio)
+        scale = math.sqrt(settings.loraplus_lr_ratio)
+        watcher = Watcher(run, settings.save_total_limit, advance, stop, scale, until, model.device)
         everything = [*examples, *validation]
         packs = can_pack(adapted, max((len(example.ids) for example in everything), default=0))
-        trainer = (_PackedTrainer if packs else SFTTrainer)(
+        trainer = (_PackedTrainer if packs else _Trainer)(
+            plan,
+            settings,
+            until,
             model=adapted,
-            args=_arguments(model, plan, settings, checkpoints, has_validation=bool(validation), packs=packs),
+            args=_arguments(model, plan, settings, run, has_validation=bool(validation), packs=packs),
             data_collator=Packer(shared_beginning(everything)) if packs else None,
             train_dataset=_dataset(examples),
             eval_dataset=_dataset(validation) if validation else None,
             processing_class=model.tokenizer,
             callbacks=[watcher],
-            optimizers=(optimizer, schedule_for(optimizer, plan, settings, until)),
         )
         trainer.remove_callback(PrinterCallback)
+        for one in adapted.parameters():
+            if one.requires_grad:  # on 4-bit weights TRL takes it to 16 bits, where small steps are lost
+                one.data = one.data.float()
         with attending(adapted, IN_BLOCKS, attention_in_blocks) if packs else nullcontext():
             trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
-    # without what computes in bfloat16 in training: the result is proved and examined as it is
-    trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    trained = _in_one_piece(trainer, model, settings)
+    if settings.load_best_model_at_end and team.rank() == 0:
+        _take_best(run, trained)
     trained.eval()
     return trained, watcher.was_asked_to_stop and trainer.state.global_step < plan.steps
 
 
-class _PackedTrainer(SFTTrainer):  # type: ignore[misc]
+def _take_best(run: RunFolder, trained: PeftModel) -> None:
+    best = checkpoints.best(run)
+    if best:
+        checkpoints.take(best, trained)
+        console.note(f"Of the checkpoints, that of step {checkpoints.step_of(best)} has the lowest validation loss.")
+    else:
+        console.warn("load_best_model_at_end: no checkpoint has a validation loss and the whole adapter.")
+
+
+def _in_one_piece(trainer: SFTTrainer, model: LanguageModel, settings: Settings) -> PeftModel:
+    """The trained model, to be proved and examined as it is: without what computes in bfloat16 in training, and where
+    each process holds a part of it (FSDP), for the first one made anew with the trained adapter."""
+    if not trainer.is_fsdp_enabled:
+        return trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if team.rank() > 0:
+        return trainer.model
+    anew = model.made_as(model.recipe)
+    anew.write_in()
+    trained = with_adapter(anew, settings)
+    set_peft_model_state_dict(trained, {name: value for name, value in state.items() if "lora_" in name})
+    return trained
+
+
+class _Trainer(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with our optimizer and schedule. It makes them when the model is where it will be trained."""
+
+    optimizer: Any
+
+    def __init__(self, plan: Plan, settings: Settings, until: float, **given: Any) -> None:
+        self.plan, self.settings, self.until = plan, settings, until
+        super().__init__(**given)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        if self.optimizer is None:
+            self.optimizer = optimizer_for(model or self.model, self.plan.learning_rate, self.settings)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        own = schedule_for(optimizer or self.optimizer, self.plan, self.settings, self.until)
+        if own is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        self.lr_scheduler = own
+        return own
+
+
+class _PackedTrainer(_Trainer):
     """TRL's trainer for rows of a Packer: the loss of what is learnt, of which alone the scores are computed."""
 
     def compute_loss(
@@ -214,10 +261,10 @@ class _PackedTrainer(SFTTrainer):  # type: ignore[misc]
 
 
 def _arguments(
-    model: LanguageModel, plan: Plan, settings: Settings, checkpoints: Path, has_validation: bool, packs: bool
+    model: LanguageModel, plan: Plan, settings: Settings, run: RunFolder, has_validation: bool, packs: bool
 ) -> SFTConfig:
     made = SFTConfig(
-        output_dir=str(checkpoints),
+        output_dir=str(run.path / checkpoints.FOLDER),
         max_steps=plan.steps,
         per_device_train_batch_size=plan.batch_size,
         per_device_eval_batch_size=min(settings.per_device_eval_batch_size, plan.batch_size),
@@ -235,9 +282,9 @@ def _arguments(
         dataloader_pin_memory=model.device.type == "cuda",
         logging_steps=LOGGING_STEPS,
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # which tells the mean of the others for a loss that is no number
         save_strategy="steps",
         save_steps=settings.save_steps,
-        save_total_limit=settings.save_total_limit,
         eval_strategy="steps" if has_validation else "no",
         eval_steps=settings.save_steps,
         seed=settings.seed,

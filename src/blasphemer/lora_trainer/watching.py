@@ -1,16 +1,14 @@
-"""A training while it runs: its metrics and checkpoints on disk, its progress, and what Ctrl+C means."""
+"""A training while it runs: its metrics, its progress, when it must stop, and what Ctrl+C means."""
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,29 +18,36 @@ from transformers import TrainerCallback
 from blasphemer import console
 from blasphemer.errors import BlasphemerError
 from blasphemer.language_model import peak_memory, team
+from blasphemer.lora_trainer import checkpoints
+from blasphemer.lora_trainer.checkpoints import METRICS
 from blasphemer.workspace import RunFolder
 
-COMPLETE = "complete"  # this file in a checkpoint says that all the others were written
-METRICS = "metrics.jsonl"
 LOGGED = {"loss": "loss", "eval_loss": "validation_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
+
+RUN_AWAY, LOGS_AWAY = 2.0, 3  # times what the loss was at first, and how often in a row: it does not come back
+CAUSE = "The learning rate is most likely too high: lower --learning-rate, with another --finetuning-output-dir."
 
 
 class Watcher(TrainerCallback):  # type: ignore[misc]
-    """Writes metrics, moves the progress bar, marks checkpoints as complete, and stops at an interrupt."""
+    """Writes metrics, moves the progress bar, sees checkpoints through, and stops where that is asked for or needed."""
 
     def __init__(
         self,
-        metrics: Path,
+        run: RunFolder,
+        most_checkpoints: int,
         advance: console.Advance,
         stop: threading.Event,
         rate_scale: float,
         until: float,
         device: torch.device,
     ) -> None:
-        self.metrics, self.advance, self.stop, self.until = metrics, advance, stop, until
+        self.run, self.most_checkpoints = run, most_checkpoints
+        self.advance, self.stop, self.until = advance, stop, until
         self.rate_scale = rate_scale  # the trainer logs the rate of its first group, A; ours lies between A's and B's
         self.device = device
-        self.before: dict[str, Any] = next(reversed(_lines(metrics)), {})
+        earlier = run.load_lines(METRICS)
+        self.before: dict[str, Any] = earlier[-1] if earlier else {}
+        self.losses: list[float] = [line["loss"] for line in earlier if "loss" in line]
         self.started = time.monotonic()
         self.shown = self.tokens = 0
         self.note = ""
@@ -54,6 +59,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._show(state.global_step)
+        control.should_log |= control.should_save  # so that no checkpoint is made of a loss that is no number
         self.was_asked_to_stop, is_up = team.same((self.stop.is_set(), time.monotonic() > self.until))
         if self.was_asked_to_stop:
             control.should_save = control.should_training_stop = True
@@ -69,8 +75,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         line |= {ours: logs[theirs] for theirs, ours in LOGGED.items() if theirs in logs}
         if "learning_rate" in line:
             line["learning_rate"] *= self.rate_scale
-        if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss") if name in line):
-            raise BlasphemerError(f"The loss became {line} at step {state.global_step}. Lower --learning-rate.")
+        self._require_sense(line)
         seconds = self.before.get("seconds", 0.0) + time.monotonic() - self.started
         line |= {
             "tokens": self.before.get("tokens", 0) + self.tokens,
@@ -79,7 +84,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         }
         if team.rank() > 0:
             return
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with (self.run.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         if "loss" in logs:
             self.note = f"loss {logs['loss']:.3f}, {line['tokens'] / max(seconds, 1e-9):,.0f} tokens/s"
@@ -87,40 +92,22 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         team.wait()
         if team.rank() == 0:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
+            (checkpoints.of_step(self.run, state.global_step) / checkpoints.COMPLETE).touch()
+            checkpoints.keep(self.run, self.most_checkpoints)
+
+    def _require_sense(self, line: dict[str, Any]) -> None:
+        """Raises BlasphemerError for what is no number, and for a loss that is far above what it was at first."""
+        self.losses += [line["loss"]] if "loss" in line else []
+        if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss", "grad_norm") if name in line):
+            raise BlasphemerError(f"Step {line['step']}: the loss is no number any more ({line}). {CAUSE}")
+        if min(self.losses[1:][-LOGS_AWAY:], default=0) > RUN_AWAY * self.losses[0] and len(self.losses) > LOGS_AWAY:
+            raise BlasphemerError(
+                f"Step {line['step']}: the loss ran away, from {self.losses[0]:.3g} to {self.losses[-1]:.3g}. {CAUSE}"
+            )
 
     def _show(self, step: int) -> None:
         self.advance(step - self.shown, note=self.note)
         self.shown = step
-
-
-def newest_checkpoint(checkpoints: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; others, cut short by a kill, are removed."""
-    found = sorted(checkpoints.glob("checkpoint-*"), key=step_of)
-    for path in found:
-        if not (path / COMPLETE).exists():
-            shutil.rmtree(path)
-    complete = [path for path in found if path.exists()]
-    return complete[-1] if complete else None
-
-
-def step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.split("-")[1])
-
-
-def forget_after(metrics: Path, done: int) -> None:
-    """Drop logged steps that will be done again: those after the first `done`."""
-    if not metrics.exists():
-        return
-    kept = [line for line in _lines(metrics) if line["step"] <= done]
-    RunFolder(metrics.parent).save_text(metrics.name, "".join(json.dumps(line) + "\n" for line in kept))
-
-
-def _lines(metrics: Path) -> list[dict[str, Any]]:
-    if not metrics.exists():
-        return []
-    lines = metrics.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]  # what a kill cut short has no line end
 
 
 @contextmanager

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from blasphemer.dataset_processor import Library
@@ -219,7 +217,7 @@ def _rate(marks: Marks | None) -> dict[str, Any] | None:
 
 def training(run: RunFolder) -> dict[str, float | None]:
     """The numbers of a training from its metrics: losses first and last, perplexity, speed, time over all sittings."""
-    lines = _lines(run.path / METRICS)
+    lines = run.load_lines(METRICS)
     losses = [line["loss"] for line in lines if "loss" in line]
     validation = [line["validation_loss"] for line in lines if "validation_loss" in line]
     last = lines[-1] if lines else {}
@@ -239,10 +237,3 @@ def training(run: RunFolder) -> dict[str, float | None]:
 def artifacts(run: RunFolder) -> dict[str, Any]:
     """What was written, with the proof that each is the trained model."""
     return {name: run.load_json(f"{name}/{PROOF}") for name in ("adapter", "merged") if run.has(name)}
-
-
-def _lines(metrics: Path) -> list[dict[str, Any]]:
-    if not metrics.exists():
-        return []
-    lines = metrics.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]  # what a kill cut short has no line end
