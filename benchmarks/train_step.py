@@ -4,7 +4,8 @@ The same chats of mixed length are trained on once in several ways, each in a pr
 `trl`, with TRL's defaults (padded, activations computed again); `trl packed`, with rows packed to 1,024 tokens and
 nothing computed again. Printed are learnt tokens a second, the largest memory and what was foreseen of it, FLOPs
 against the least that the mathematics needs, and the share of positions that hold a token of a chat. The shapes have
-random weights but for `demo`: what they learn does not matter here. On a GPU the larger ones can be tried as well.
+random weights but for `demo`: what they learn does not matter here. `make gpu` tries 8B on a GPU, with `ours 4-bit` as
+well, in rows of about 4,096 tokens (--row-tokens).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,7 +32,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Trainer
 from trl import SFTConfig, SFTTrainer
 
 from blasphemer.command_line import load_settings
-from blasphemer.language_model import LanguageModel, attending, encode, load_model, peak_memory, used_memory
+from blasphemer.language_model import LanguageModel, attending, encode, let_go, load_model, peak_memory, used_memory
 from blasphemer.lora_trainer.adapter import adapter_config
 from blasphemer.lora_trainer.checkpoints import METRICS
 from blasphemer.lora_trainer.forecast import held_by_a_step
@@ -43,12 +45,12 @@ from blasphemer.records import StudyItem, exchange
 from blasphemer.workspace import RunFolder
 
 WAYS = ("ours", "trl", "trl packed")
+IN_4_BITS = "ours 4-bit"
 PACKED_LENGTH, PACKED_ROWS = 1024, 2  # tokens of a row, and rows of a step, where TRL packs
-ITEMS_OF_A_STEP = 32
 OF_THE_SLOWER = 4  # one chat of so many is given to TRL; its seconds are those for all, by what is learnt
 HEAD = (
-    "| | seconds | learnt tokens/s | GB at the most | foreseen | FLOPs over the least | positions filled |\n|---|"
-    + ("---:|" * 6)
+    "| | seconds | learnt tokens/s | tokens/s | GB at the most | foreseen | FLOPs over the least | positions filled |\n"
+    "|---|" + "---:|" * 7
 )
 WORDS = (Path(__file__).parents[1] / "test-knowledge" / "machine_learning.md").read_text(encoding="utf-8").split()
 LLAMA = {"tie_word_embeddings": True, "attn_implementation": "sdpa"}
@@ -107,11 +109,31 @@ def model_of(shape: str) -> LanguageModel:
     return replace(model, name=shape, weights=weights)
 
 
-def ours(model: LanguageModel, items: Sequence[StudyItem]) -> Measured:
-    settings = load_settings(["demo", "--num-train-epochs", "1", "--replay-share", "0"])
+def quantised(model: LanguageModel) -> LanguageModel:
+    """The model with linear layers of 4 bits, as they are when a model is loaded so."""
+    layers: Any = import_module("bitsandbytes.nn")
+    head = model.weights.get_output_embeddings()
+    for name, old in list(model.weights.named_modules()):
+        if isinstance(old, torch.nn.Linear) and old is not head:
+            new = layers.Linear4bit(
+                old.in_features, old.out_features, old.bias is not None, compute_dtype=model.dtype, quant_type="nf4"
+            )
+            new.weight = layers.Params4bit(old.weight.data, requires_grad=False, quant_type="nf4")
+            new.bias = old.bias
+            model.weights.set_submodule(name, new.to(model.device))
+    model.weights.is_loaded_in_4bit = True
+    return replace(model, loading={"quantization_config": None})
+
+
+def ours(model: LanguageModel, items: Sequence[StudyItem], row_tokens: int) -> Measured:
     examples = encode(items, model.tokenizer, model.context)
+    flags = ["demo", "--num-train-epochs", "1", "--replay-share", "0"]
+    if row_tokens:
+        at_once = max(round(row_tokens * len(examples) / sum(len(one.ids) for one in examples)), 1)
+        flags += ["--per-device-train-batch-size", str(at_once), "--gradient-accumulation-steps", "1"]
+    settings = load_settings(flags)
     plan = plan_training(examples, 0, settings, model.hidden_size, model.has_gpu, model.parameters)
-    plan = replace(plan, precision=model.training_precision, steps=len(items) // ITEMS_OF_A_STEP)
+    plan = replace(plan, precision=model.training_precision, steps=len(items) // plan.items_of_a_step)
     foreseen = used_memory(model.device) + held_by_a_step(model, settings, plan, examples)
     with tempfile.TemporaryDirectory() as folder:
         trained = train_lora(model, examples, [], plan, settings, RunFolder(Path(folder)))
@@ -188,10 +210,15 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
 
 
 @quiet_libraries()
-def measure(way: str, shape: str, number: int) -> Measured:
+def measure(way: str, shape: str, number: int, row_tokens: int) -> Measured:
     model, items = model_of(shape), chats(number)
-    if way == "ours":
-        return ours(model, items)
+    if way == IN_4_BITS:
+        model = quantised(model)
+    if model.device.type == "cuda":
+        let_go(model.device)
+        torch.cuda.reset_peak_memory_stats(model.device)
+    if way in ("ours", IN_4_BITS):
+        return ours(model, items, row_tokens)
     some = items[: number // OF_THE_SLOWER]
     share = learnt_of(some, model) / learnt_of(items, model)
     measured = trl(model, some, packs=way == "trl packed")
@@ -202,8 +229,12 @@ def learnt_of(items: Sequence[StudyItem], model: LanguageModel) -> int:
     return sum(sum(one.learn) for one in encode(items, model.tokenizer, model.context))
 
 
-def in_a_process(way: str, shape: str, number: int) -> Measured:
-    asked = ["--shape", shape, "--items", str(number), "--alone", way]
+def tokens_of(items: Sequence[StudyItem], model: LanguageModel) -> int:
+    return sum(len(one.ids) for one in encode(items, model.tokenizer, model.context))
+
+
+def in_a_process(way: str, shape: str, number: int, row_tokens: int) -> Measured:
+    asked = ["--shape", shape, "--items", str(number), "--row-tokens", str(row_tokens), "--alone", way]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.train_step", *asked], check=True, stdout=subprocess.PIPE, text=True
     )
@@ -213,31 +244,35 @@ def in_a_process(way: str, shape: str, number: int) -> Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", action="append", choices=["demo", *SHAPES])
-    parser.add_argument("--way", action="append", choices=WAYS)
+    parser.add_argument("--way", action="append", choices=[*WAYS, IN_4_BITS])
+    parser.add_argument("--row-tokens", type=int, default=0, help="tokens of a row of ours; 0: as it is planned")
     parser.add_argument("--items", type=int, default=352)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--alone", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", choices=[*WAYS, IN_4_BITS], help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.alone:
-        sys.stdout.write(json.dumps(asdict(measure(chosen.alone, chosen.shape[0], chosen.items))) + "\n")
+        measured = measure(chosen.alone, chosen.shape[0], chosen.items, chosen.row_tokens)
+        sys.stdout.write(json.dumps(asdict(measured)) + "\n")
         return
-    learnt = learnt_of(chats(chosen.items), load_model(load_settings(["demo"])))
-    sys.stdout.write(f"{chosen.items} chats, {learnt:,} tokens learnt\n{HEAD}\n")
+    demo, items = load_model(load_settings(["demo"])), chats(chosen.items)
+    learnt, tokens = learnt_of(items, demo), tokens_of(items, demo)
+    device = torch.cuda.get_device_name() if demo.has_gpu else f"{torch.get_num_threads()} cores"
+    sys.stdout.write(f"{device}: {chosen.items} chats, {tokens:,} tokens, {learnt:,} of them learnt\n{HEAD}\n")
     for shape in chosen.shape or ["demo", "smollm2", "0.5B"]:
         ways = chosen.way or list(WAYS)
         found: dict[str, list[Measured]] = {way: [] for way in ways}
         for _ in range(chosen.rounds):
             for way in ways:
-                found[way].append(in_a_process(way, shape, chosen.items))
+                found[way].append(in_a_process(way, shape, chosen.items, chosen.row_tokens))
         for way, several in found.items():
-            sys.stdout.write(f"| {shape}, {way} {line_of(several, learnt)}\n")
+            sys.stdout.write(f"| {shape}, {way} {line_of(several, learnt, tokens)}\n")
             sys.stdout.flush()
 
 
-def line_of(several: Sequence[Measured], learnt: int) -> str:
+def line_of(several: Sequence[Measured], learnt: int, tokens: int) -> str:
     first, peak = several[0], max(one.peak for one in several)
     seconds = median(one.seconds for one in several)
-    cells = [f"{seconds:.1f}", f"{learnt / seconds:,.0f}", f"{peak / 1e9:.2f}"]
+    cells = [f"{seconds:.1f}", f"{learnt / seconds:,.0f}", f"{tokens / seconds:,.0f}", f"{peak / 1e9:.2f}"]
     cells += (
         [f"{first.foreseen / 1e9:.2f}", f"{first.flops:.3f}", f"{first.filled:.1%}"] if first.foreseen else ["", "", ""]
     )

@@ -166,3 +166,11 @@ def test_a_refusal_is_said_at_once(answer: Answer, message: str) -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9/v1/models: no answer"):
         Endpoint(load_settings(["demo", "--study-endpoint", "http://127.0.0.1:9/v1"])).write(["?"], "", 9, None)
+
+
+def test_several_servers_take_turns_and_stand_in_for_one_that_fails() -> None:
+    with serving(echo) as (first, _), serving(lambda *_: (503, {}, {})) as (second, _):
+        urls = [f"http://127.0.0.1:{server.server_port}/v1" for server in (first, second)]
+        with Endpoint(load_settings(["demo", "--study-endpoint", ",".join(urls)])) as both:
+            assert both.write(["a", "b", "c", "d"], "", 50, 1) == ["A", "B", "C", "D"]
+    assert (len(first.asked), len(second.asked)) == (4, 2)

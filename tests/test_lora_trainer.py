@@ -25,7 +25,7 @@ from blasphemer.lora_trainer import checkpoints
 from blasphemer.lora_trainer import trainer as lora_trainer
 from blasphemer.lora_trainer.adapter import optimizer_for, with_adapter
 from blasphemer.lora_trainer.checkpoints import COMPLETE, step_of
-from blasphemer.lora_trainer.plan import in_less_memory
+from blasphemer.lora_trainer.plan import how, in_less_memory
 from blasphemer.records import Example, Message, Plan, StudyItem
 from blasphemer.report import scorecard
 from blasphemer.study.requests import default_requests
@@ -235,7 +235,9 @@ def test_where_memory_runs_out_training_goes_on_with_fewer_items_at_once(
     again = adapter_weights(train(tiny_folder, tmp_path / "again"))
     assert all(torch.allclose(whole[name], again[name], atol=1e-4) for name in whole)
     said = capsys.readouterr().err
-    assert [f"{batch} items at once, {8 // batch} times a step" in said for batch in (4, 2, 1)] == [False, True, True]
+    said_of = [f"{how(replace(make_plan(3), batch_size=batch, accumulation=8 // batch))}." for batch in (4, 2, 1)]
+    assert [one in said for one in said_of] == [False, True, True]
+    assert lora_trainer._divided(make_plan(12), RunFolder(tmp_path / "again")).batch_size == 1
     made = RunFolder(tmp_path / "again").load_json("plan.json")
     assert (made["batch_size"], made["accumulation"], made["recomputes"]) == (1, 8, False)
 

@@ -220,8 +220,8 @@ class StudySettings(Section):
     """A TOML file with requests in the words that the model was taught (questions, rewrite, answer, ...)."""
     writer: str | None = None
     """A second model to write study material in MODEL's place: a folder, a .gguf file or a hub name (1.5B or more)."""
-    study_endpoint: str | None = None
-    """Let the model of a server write instead: the URL of an OpenAI-compatible API (http://localhost:11434/v1)."""
+    study_endpoint: Names = ()
+    """Let a server write instead: URL of an OpenAI-compatible API (http://localhost:11434/v1); several take turns."""
     study_endpoint_model: str | None = None
     """Name of the server's model; unset takes the first that the server lists."""
     study_endpoint_key: str | None = None
@@ -229,7 +229,7 @@ class StudySettings(Section):
     study_endpoint_timeout: float = Field(120, gt=0)
     """Seconds to wait for one answer of the server; it is asked again a few times."""
     study_endpoint_requests: int = Field(4, ge=1)
-    """Requests that are put to the server at once."""
+    """Requests that are put to each server at once."""
     replay_share: float = Field(0.3, ge=0, le=0.9)
     """Share of the trained items that rehearse what the model said before; unset, 0.7 of at most 100M parameters."""
     replay_prompts: int = Field(2048, ge=0)
@@ -310,8 +310,9 @@ class Settings(
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
-        if self.study_endpoint and not self.study_endpoint.startswith(("http://", "https://")):
-            raise ValueError(f"study_endpoint = {self.study_endpoint}: must begin with http:// or https://")
+        for url in self.study_endpoint:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"study_endpoint = {url}: must begin with http:// or https://")
         if self.writer and self.study_endpoint:
             raise ValueError("writer: a second model and a server (study_endpoint) cannot both write; give one of them")
         if self.chunk_overlap >= self.chunk_size:

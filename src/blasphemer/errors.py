@@ -86,8 +86,9 @@ def is_full_disk(error: BaseException | None) -> bool:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Was there no memory left, of the machine or of a GPU? PyTorch says so in words."""
-    words = ("out of memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
+    words = ("out of memory", "can't allocate memory", "Cannot allocate memory")
+    said = isinstance(error, RuntimeError | OSError) and any(one in str(error) for one in words)
+    return isinstance(error, MemoryError) or said
 
 
 def first_line(error: BaseException) -> str:

@@ -36,11 +36,10 @@ HOW_NOT_WHAT = {
 PARTIAL = ".partial"
 LOCK = ".lock"
 CONTENTS = (
-    "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "statements.jsonl", "exam.jsonl", "exam_written.jsonl",
-    "study.jsonl",
-    "plan.json", "prompts.json", "prefix.json", "abliteration.journal", "abliteration", "drafts.journal",
-    "self_study.jsonl", "yields.jsonl", "replay.jsonl", "unrefused.jsonl", "marks", "checkpoints", "metrics.jsonl",
-    "adapter", "merged", "scorecard.json",
+    "ledger.jsonl", "passages.jsonl", "conversations.jsonl", "statements.jsonl", "exam.jsonl",
+    "exam_written.jsonl", "study.jsonl", "plan.json", "prompts.json", "prefix.json", "abliteration.journal",
+    "abliteration", "drafts.journal", "self_study.jsonl", "yields.jsonl", "replay.jsonl", "unrefused.jsonl",
+    "marks", "checkpoints", "metrics.jsonl", "division.json", "adapter", "merged", "scorecard.json",
 )  # fmt: skip
 
 STAGES = (

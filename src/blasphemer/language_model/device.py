@@ -17,6 +17,7 @@ from blasphemer.errors import ModelError, is_out_of_memory
 from blasphemer.language_model import team
 
 GROUPS = Path("/sys/fs/cgroup")
+MAPPED_LATER = 128_000_000  # bytes of addresses that libraries and threads take in the course of a run
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,18 @@ def peak_memory(device: torch.device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+def in_words(size: int) -> str:
+    """Bytes as people say them."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
 def _left_of_limits() -> Iterator[int]:
     yield sys.maxsize
     process = psutil.Process()
     if hasattr(process, "rlimit"):
         limit = process.rlimit(psutil.RLIMIT_AS)[0]
         if limit != psutil.RLIM_INFINITY:
-            yield limit - process.memory_info().vms
+            yield limit - process.memory_info().vms - MAPPED_LATER
     group = Path("/proc/self/cgroup")
     own = group.read_text(encoding="utf-8").partition("0::/")[2].split("\n")[0] if group.exists() else ""
     for folder in (GROUPS / own, *(GROUPS / own).parents):

@@ -12,7 +12,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 from blasphemer import console
 from blasphemer.config import Settings
 from blasphemer.errors import ModelError, first_line
-from blasphemer.language_model.device import choose_device, choose_dtype, free_memory, is_quick_in_bfloat16
+from blasphemer.language_model.device import choose_device, choose_dtype, free_memory, in_words, is_quick_in_bfloat16
 from blasphemer.language_model.gguf_file import is_gguf, read_gguf
 from blasphemer.language_model.model import SMALL_MODEL, LanguageModel
 from blasphemer.language_model.weights import load_tokenizer, load_weights, model_path, size_of
@@ -117,5 +117,5 @@ def _want_of_room(path: str, device: torch.device, dtype: torch.dtype, settings:
     size, free = size_of(path, dtype, settings.quantization != "none", settings.trust_remote_code), free_memory(device)
     if size <= free:
         return ""
-    what = f"{size / 1e9:.1f} GB as {str(dtype).removeprefix('torch.')}, and {free / 1e9:.1f} GB are free"
+    what = f"{in_words(size)} as {str(dtype).removeprefix('torch.')}, and {in_words(free)} are free"
     return f"its weights take {what}; take a smaller model, or a smaller number format (--dtypes bfloat16)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -57,9 +58,7 @@ def optimizer_for(adapted: PeftModel, rate: float, settings: Settings) -> torch.
 
 
 def _in_8_bits() -> Any:
-    from bitsandbytes import optim
-
-    return getattr(optim, "AdamW8bit")  # noqa: B009 - it says nothing of what it exports
+    return import_module("bitsandbytes.optim").AdamW8bit
 
 
 def schedule_for(
@@ -79,4 +78,6 @@ def schedule_for(
 
 
 def warmup_steps(plan: Plan, settings: Settings) -> int:
-    return max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0
+    """Steps in which the rate rises; not all, as the first of them has none."""
+    wanted = max(math.ceil(plan.steps * settings.warmup_ratio), 1) if settings.warmup_ratio else 0
+    return min(wanted, plan.steps - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from blasphemer import console
 from blasphemer.config import STUDY_BUDGETS, Settings
 from blasphemer.errors import ModelError
 from blasphemer.job import Job
-from blasphemer.language_model import LanguageModel, bytes_of_a_token, free_memory, used_memory
+from blasphemer.language_model import LanguageModel, bytes_of_a_token, free_memory, in_words, used_memory
 from blasphemer.lora_trainer.adapter import adapter_config
 from blasphemer.lora_trainer.footprint import Training, largest_row
 from blasphemer.lora_trainer.packing import shared_beginning
@@ -72,7 +73,7 @@ def in_memory(job: Job, plan: Plan, examples: Sequence[Example]) -> Plan:
     """
     free = free_memory(job.model.device)
     while (held := held_by_a_step(job.model, job.settings, plan, examples)) > SHARE_OF_FREE_MEMORY * free:
-        said = f"A step of {how(plan)} takes about {held / 1e9:.1f} GB beside the weights; {free / 1e9:.1f} GB are free"
+        said = f"A step of {how(plan)} takes about {in_words(held)} beside the weights; {in_words(free)} are free"
         if job.settings.chosen("per_device_train_batch_size"):
             console.warn(f"{said}: memory may run out.")
             return plan
@@ -105,7 +106,7 @@ def scaled(forecast: Forecast, settings: Settings) -> Mapping[str, float]:
     return {name: forecast.training * budget / own for name, budget in STUDY_BUDGETS.items()}
 
 
-def describe_forecast(forecast: Forecast, settings: Settings) -> str:
+def describe_forecast(forecast: Forecast, plan: Plan, settings: Settings) -> str:
     """The forecast in a sentence or two."""
     others = ", ".join(
         f"{name} {minutes + forecast.around:,.0f}" for name, minutes in scaled(forecast, settings).items()
@@ -117,5 +118,8 @@ def describe_forecast(forecast: Forecast, settings: Settings) -> str:
     )
     budget = settings.time_budget
     if budget is not None and forecast.minutes > budget:
-        said += f" The time budget of {budget:g} minutes cuts it short."
+        passes = plan.epochs * max(budget - forecast.around, 0) / forecast.training
+        said += f" The time budget of {budget:g} minutes cuts it short, to about {passes:.2g} passes"
+        few = f"; a whole one needs {math.ceil(forecast.around + forecast.training / plan.epochs)} minutes."
+        said += few if passes < 1 else "."
     return said

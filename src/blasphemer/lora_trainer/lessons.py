@@ -54,7 +54,7 @@ def plan(job: Job, study: Sequence[StudyItem], paper: Sequence[ExamQuestion]) ->
     first = {item.kind: (item, example) for item, example in reversed(list(zip(items, examples, strict=True)))}
     shown = [first[kind] for kind in PREVIEWED if kind in first][:3]
     forecast = foresee(job, planned, examples, len(paper))
-    said = f"{describe(planned)} {describe_forecast(forecast, job.settings)}"
+    said = f"{describe(planned)} {describe_forecast(forecast, planned, job.settings)}"
     preview = Preview([(item, show_learnt(example, tokenizer)) for item, example in shown], said)
     return Lessons(items, examples, validation, planned, preview)
 

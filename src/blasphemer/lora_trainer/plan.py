@@ -116,4 +116,5 @@ def describe(plan: Plan) -> str:
 def how(plan: Plan) -> str:
     """How a step is divided, in words."""
     again = ", computing activations again on the way back" * plan.recomputes
-    return f"{plan.batch_size} items at once, {plan.accumulation} times a step{again}"
+    items = "one item" if plan.batch_size == 1 else f"{plan.batch_size} items"
+    return f"{items} at once, {plan.accumulation} times a step{again}"

@@ -18,7 +18,7 @@ from trl import SFTConfig, SFTTrainer
 
 from blasphemer import console
 from blasphemer.config import Settings
-from blasphemer.errors import Interrupted, UsageError, is_out_of_memory
+from blasphemer.errors import BlasphemerError, Interrupted, UsageError, is_out_of_memory
 from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, Recipe, attending, encode, let_go, team
 from blasphemer.lora_trainer import checkpoints
@@ -40,6 +40,7 @@ from blasphemer.workspace import RunFolder
 
 LOGGING_STEPS = 10
 SECONDS_OF_WRITING_OUT = 60  # the adapter and the merged model, and the proof of both
+DIVISION = "division.json"  # in the run's folder: how a step is divided, once memory ran out
 TRAIN = "train"  # what processes do together
 GO_ON, FINISH, STOP = "Go on", "Finish now with what is learnt", "Stop; the same command goes on later"
 
@@ -73,7 +74,7 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
     if job.run.has("adapter"):
         return None
     mixed = mix_replay(lessons.examples, _encoded(job, rehearsed), lessons.plan, job.settings.seed)
-    plan = fitted(lessons.plan, len(mixed))
+    plan = _divided(fitted(lessons.plan, len(mixed)), job.run)
     console.say(lessons.preview.plan if plan == lessons.plan else describe(plan))
     again = sum(job.took.get(name, 0.0) for name in ("before", "retention_before", "chosen_before"))
     until = job.deadline(reserve=again + SECONDS_OF_WRITING_OUT)
@@ -82,6 +83,15 @@ def train(job: Job, lessons: Lessons, rehearsed: Sequence[StudyItem]) -> PeftMod
     return team.along(
         TRAIN, course, lambda: train_lora(job.model, mixed, lessons.validation, plan, job.settings, job.run, until)
     )
+
+
+def _divided(plan: Plan, run: RunFolder) -> Plan:
+    """The plan, with steps divided as in an earlier sitting in which memory ran out."""
+    if run.has(DIVISION):
+        noted = run.load_json(DIVISION)
+        while plan.batch_size > noted["batch_size"] or plan.recomputes < noted["recomputes"]:
+            plan = in_less_memory(plan)
+    return plan
 
 
 def _encoded(job: Job, rehearsed: Sequence[StudyItem]) -> list[Example]:
@@ -119,9 +129,12 @@ def train_lora(
         try:
             trained, was_asked_to_stop = _trained(model, adapted, examples, validation, plan, settings, run, until)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or team.size() > 1:  # the other processes are in the middle of a step
+            if not is_out_of_memory(error):
                 raise
             plan = in_less_memory(plan)
+            run.save_json(DIVISION, {"batch_size": plan.batch_size, "recomputes": plan.recomputes})
+            if team.size() > 1:  # the other processes are in the middle of a step
+                raise BlasphemerError(f"Memory ran out. The same command goes on with {how(plan)}.") from error
             console.note(f"Memory ran out: training goes on with {how(plan)}.")
         else:
             choice = team.same(_what_next(settings)) if was_asked_to_stop else FINISH

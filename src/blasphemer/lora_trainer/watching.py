@@ -24,7 +24,8 @@ from blasphemer.workspace import RunFolder
 
 LOGGED = {"loss": "loss", "eval_loss": "validation_loss", "learning_rate": "learning_rate", "grad_norm": "grad_norm"}
 
-RUN_AWAY, LOGS_AWAY = 2.0, 3  # times what the loss was at first, and how often in a row: it does not come back
+# A loss over so many times what it was at first and so many nats more, so often in a row, does not come back
+TIMES_AWAY, NATS_AWAY, LOGS_AWAY = 2.0, 2.0, 3
 CAUSE = "The learning rate is most likely too high: lower --learning-rate, with another --finetuning-output-dir."
 
 
@@ -100,7 +101,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self.losses += [line["loss"]] if "loss" in line else []
         if any(not math.isfinite(line[name]) for name in ("loss", "validation_loss", "grad_norm") if name in line):
             raise BlasphemerError(f"Step {line['step']}: the loss is no number any more ({line}). {CAUSE}")
-        if min(self.losses[1:][-LOGS_AWAY:], default=0) > RUN_AWAY * self.losses[0] and len(self.losses) > LOGS_AWAY:
+        away = TIMES_AWAY * self.losses[0] + NATS_AWAY if self.losses else math.inf
+        if len(self.losses) > LOGS_AWAY and min(self.losses[-LOGS_AWAY:]) > away:
             raise BlasphemerError(
                 f"Step {line['step']}: the loss ran away, from {self.losses[0]:.3g} to {self.losses[-1]:.3g}. {CAUSE}"
             )
