@@ -132,7 +132,7 @@ def trained(
     plan = fitted(plan, len(mixed))
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
-        taught = replace(model, weights=trainer.train_lora(model, mixed, [], plan, settings, run))
+        taught = replace(model, weights=trainer.train_lora(model, trainer.Course(plan, mixed, [], run), settings))
         summary = scorecard.training(run)
     tokens = int(summary["tokens"] or 0)
     exams = [grading.grade(asked, taught.answer([one.question for one in asked])) for asked in (found.questions, known)]

@@ -30,7 +30,7 @@ from blasphemer.command_line import load_settings
 from blasphemer.language_model import LanguageModel, encode, load_model
 from blasphemer.lora_trainer.lessons import mix_replay
 from blasphemer.lora_trainer.plan import plan_training
-from blasphemer.lora_trainer.trainer import train_lora
+from blasphemer.lora_trainer.trainer import Course, train_lora
 from blasphemer.main import main as blasphemer
 from blasphemer.records import Marks
 from blasphemer.report import scorecard, significance
@@ -167,7 +167,7 @@ def run_other(row: str, folder: Path, seed: int, flags: Sequence[str]) -> str:
     before = sat(model)
     mixed = mix_replay(examples, [], plan, seed)
     with tempfile.TemporaryDirectory() as place:
-        trained = train_lora(model, mixed, [], plan, settings, RunFolder(Path(place)))
+        trained = train_lora(model, Course(plan, mixed, [], RunFolder(Path(place))), settings)
         tokens = scorecard.training(RunFolder(Path(place)))["tokens"]
     after = sat(replace(model, weights=trained))
     rates = [significance.rate(one) for pair in zip(before, after, strict=True) for one in pair]

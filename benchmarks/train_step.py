@@ -39,7 +39,8 @@ from blasphemer.lora_trainer.forecast import held_by_a_step
 from blasphemer.lora_trainer.loss import loss_of
 from blasphemer.lora_trainer.packing import IN_BLOCKS, Packer, attention_in_blocks, shared_beginning
 from blasphemer.lora_trainer.plan import plan_training
-from blasphemer.lora_trainer.trainer import labels_of, train_lora
+from blasphemer.lora_trainer.sft import labels_of
+from blasphemer.lora_trainer.trainer import Course, train_lora
 from blasphemer.quiet import quiet_libraries
 from blasphemer.records import StudyItem, exchange
 from blasphemer.workspace import RunFolder
@@ -136,7 +137,7 @@ def ours(model: LanguageModel, items: Sequence[StudyItem], row_tokens: int) -> M
     plan = replace(plan, precision=model.training_precision, steps=len(items) // plan.items_of_a_step)
     foreseen = used_memory(model.device) + held_by_a_step(model, settings, plan, examples)
     with tempfile.TemporaryDirectory() as folder:
-        trained = train_lora(model, examples, [], plan, settings, RunFolder(Path(folder)))
+        trained = train_lora(model, Course(plan, examples, [], RunFolder(Path(folder))), settings)
         lines = (Path(folder) / METRICS).read_text(encoding="utf-8").splitlines()
     peak = peak_memory(model.device)
     first, *_, last = [line for line in map(json.loads, lines) if "loss" in line]

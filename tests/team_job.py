@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -29,8 +28,8 @@ def main(model_folder: Path, folder: Path) -> int:
     examples = encode(items(), model.tokenizer, 256)
     plan = Plan(24, 1200, 0, 4, 4, 2 // team.size(), 3, 12, 1e-2, processes=team.size())
     run = RunFolder(folder)
-    course = Course(model.recipe, examples, examples[:4], plan, run, math.inf)
-    trained = team.along(TRAIN, course, lambda: train_lora(model, examples, examples[:4], plan, settings, run))
+    course = Course(plan, examples, examples[:4], run)
+    trained = team.along(TRAIN, (model.recipe, course), lambda: train_lora(model, course, settings))
     torch.save({name: value for name, value in trained.state_dict().items() if "lora_" in name}, folder / "weights.pt")
     (folder / "done.json").write_text(json.dumps(done))
     team.dismiss()

@@ -21,11 +21,12 @@ from blasphemer.errors import BlasphemerError, Interrupted, ModelError, RunFolde
 from blasphemer.job import Job
 from blasphemer.language_model import LanguageModel, load_model
 from blasphemer.language_model.chat_format import encode
-from blasphemer.lora_trainer import checkpoints
+from blasphemer.lora_trainer import checkpoints, sft
 from blasphemer.lora_trainer import trainer as lora_trainer
 from blasphemer.lora_trainer.adapter import optimizer_for, with_adapter
 from blasphemer.lora_trainer.checkpoints import COMPLETE, step_of
 from blasphemer.lora_trainer.plan import how, in_less_memory
+from blasphemer.lora_trainer.trainer import Course
 from blasphemer.records import Example, Message, Plan, StudyItem
 from blasphemer.report import scorecard
 from blasphemer.study.requests import default_requests
@@ -55,7 +56,9 @@ def train(folder: Path, run: Path, steps: int = 12, rate: float = 1e-2, *flags: 
     model = load_model(settings)
     run.mkdir(exist_ok=True)
     examples = encode(items(), model.tokenizer, 256)
-    return lora_trainer.train_lora(model, examples, examples[:4], make_plan(steps, rate), settings, RunFolder(run))
+    return lora_trainer.train_lora(
+        model, Course(make_plan(steps, rate), examples, examples[:4], RunFolder(run)), settings
+    )
 
 
 def adapter_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -117,7 +120,7 @@ def test_the_loss_of_a_step_is_the_loss_of_its_items_one_by_one(
         run.path.mkdir()
         plan = Plan(8, 0, 0, 0, 8 // micro_steps, micro_steps, 1, 1, 1e-3)
         model = load_model(settings_for(tiny_folder))
-        lora_trainer.train_lora(model, examples, examples, plan, settings_for(tiny_folder), run)
+        lora_trainer.train_lora(model, Course(plan, examples, examples, run), settings_for(tiny_folder))
         assert scorecard.training(run)["loss_first"] == pytest.approx(one_by_one / learnt, rel=1e-4)
 
 
@@ -126,7 +129,7 @@ def test_what_was_trained_in_bfloat16_answers_in_float32(tiny_folder: Path, tmp_
     run = RunFolder(tmp_path)
     plan = Plan(8, 0, 0, 0, 4, 2, 1, 1, 1e-3, precision="bfloat16")
     trained = lora_trainer.train_lora(
-        model, encode(items(8), model.tokenizer, 512), [], plan, settings_for(tiny_folder), run
+        model, Course(plan, encode(items(8), model.tokenizer, 512), [], run), settings_for(tiny_folder)
     )
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
@@ -203,7 +206,7 @@ def test_the_best_checkpoint_is_handed_over_where_that_is_asked_for(tiny_folder:
 def test_a_loss_out_of_bounds_stops_the_training_and_leaves_the_last_good_checkpoint(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: float, says: str
 ) -> None:
-    compute_loss, calls = lora_trainer._PackedTrainer.compute_loss, 0
+    compute_loss, calls = lora_trainer.PackedTrainer.compute_loss, 0
 
     def lost(trainer: Any, *given: Any, **named: Any) -> Any:
         nonlocal calls
@@ -211,7 +214,7 @@ def test_a_loss_out_of_bounds_stops_the_training_and_leaves_the_last_good_checkp
         loss = compute_loss(trainer, *given, **named)
         return loss * after if calls > 12 and trainer.model.training else loss  # after the sixth step
 
-    monkeypatch.setattr(lora_trainer._PackedTrainer, "compute_loss", lost)
+    monkeypatch.setattr(lora_trainer.PackedTrainer, "compute_loss", lost)
     with pytest.raises(BlasphemerError, match=f"{says}.*--learning-rate"):
         train(tiny_folder, tmp_path / "run", 80, 1e-4)
     assert 4 in kept(tmp_path / "run")
@@ -222,7 +225,7 @@ def test_where_memory_runs_out_training_goes_on_with_fewer_items_at_once(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
-    compute_loss, calls = lora_trainer._PackedTrainer.compute_loss, 0
+    compute_loss, calls = lora_trainer.PackedTrainer.compute_loss, 0
 
     def short_of_memory(trainer: Any, model: Any, inputs: dict[str, Any], *others: Any, **named: Any) -> Any:
         nonlocal calls
@@ -231,7 +234,7 @@ def test_where_memory_runs_out_training_goes_on_with_fewer_items_at_once(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
         return compute_loss(trainer, model, inputs, *others, **named)
 
-    monkeypatch.setattr(lora_trainer._PackedTrainer, "compute_loss", short_of_memory)
+    monkeypatch.setattr(lora_trainer.PackedTrainer, "compute_loss", short_of_memory)
     again = adapter_weights(train(tiny_folder, tmp_path / "again"))
     assert all(torch.allclose(whole[name], again[name], atol=1e-4) for name in whole)
     said = capsys.readouterr().err
@@ -259,7 +262,7 @@ def test_an_interrupt_stops_after_a_checkpoint_and_asks_whoever_is_there(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str | None
 ) -> None:
     whole = adapter_weights(train(tiny_folder, tmp_path / "run"))
-    compute_loss, calls = lora_trainer._PackedTrainer.compute_loss, 0
+    compute_loss, calls = lora_trainer.PackedTrainer.compute_loss, 0
 
     def interrupted(*given: Any, **named: Any) -> Any:
         nonlocal calls
@@ -268,7 +271,7 @@ def test_an_interrupt_stops_after_a_checkpoint_and_asks_whoever_is_there(
             signal.raise_signal(signal.SIGINT)
         return compute_loss(*given, **named)
 
-    monkeypatch.setattr(lora_trainer._PackedTrainer, "compute_loss", interrupted)
+    monkeypatch.setattr(lora_trainer.PackedTrainer, "compute_loss", interrupted)
     monkeypatch.setattr(console, "is_interactive", lambda: True)
     monkeypatch.setattr(console, "select", lambda *_: choice)
     run = RunFolder(tmp_path / "again")
@@ -299,7 +302,7 @@ def test_training_leaves_gradients_and_random_state_as_it_found_them(tiny_folder
 
 def test_examples_become_labels_that_are_learnt_only_where_marked() -> None:
     """Pitfall 15."""
-    row = lora_trainer._dataset([Example((5, 6, 7), (False, True, True))])[0]
+    row = sft.dataset([Example((5, 6, 7), (False, True, True))])[0]
     assert row == {"input_ids": [5, 6, 7], "labels": [-100, 6, 7], "rehearsed": False}
 
 
@@ -310,7 +313,7 @@ def test_what_is_rehearsed_is_held_to_what_the_model_expects_without_the_adapter
     settings = settings_for(tiny_folder)
     model = load_model(settings)
     rehearsed = [replace(example, rehearsed=True) for example in encode(items(), model.tokenizer, 256)]
-    lora_trainer.train_lora(model, rehearsed, [], make_plan(2), settings, RunFolder(tmp_path))
+    lora_trainer.train_lora(model, Course(make_plan(2), rehearsed, [], RunFolder(tmp_path)), settings)
     first = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
     assert first["loss"] == pytest.approx(0, abs=1e-5)
     assert first["grad_norm"] == pytest.approx(0, abs=1e-3)

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2
 from blasphemer.language_model import LanguageModel, attending, encode
 from blasphemer.lora_trainer import packing
 from blasphemer.lora_trainer.packing import IN_BLOCKS, Packer, attention_in_blocks, can_pack, shared_beginning
-from blasphemer.lora_trainer.trainer import labels_of
+from blasphemer.lora_trainer.sft import labels_of
 from blasphemer.records import Example, StudyItem, exchange
 from tests.test_generation import SMALL
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -33,11 +32,11 @@ class _Follower:
     def weigh(self, recipe: Recipe, pairs: Any) -> list[float]:
         return self._model(recipe).weigh(pairs)
 
-    def train(self, course: Course, _: None) -> None:
-        model = self._model(course.recipe)
+    def train(self, told: tuple[Recipe, Course], _: None) -> None:
+        recipe, course = told
+        model = self._model(recipe)
         model.write_in()
-        until = time.monotonic() + course.seconds
-        train_lora(model, course.examples, course.validation, course.plan, self.settings, course.run, until)
+        train_lora(model, course, self.settings)
         model.release()
 
     def _model(self, recipe: Recipe) -> LanguageModel:

@@ -16,6 +16,7 @@ import torch
 from transformers import TrainerCallback
 
 from blasphemer import console
+from blasphemer.config import Settings
 from blasphemer.errors import BlasphemerError
 from blasphemer.language_model import peak_memory, team
 from blasphemer.lora_trainer import checkpoints
@@ -35,17 +36,16 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def __init__(
         self,
         run: RunFolder,
-        most_checkpoints: int,
+        settings: Settings,
         advance: console.Advance,
         stop: threading.Event,
-        rate_scale: float,
         until: float,
         device: torch.device,
     ) -> None:
-        self.run, self.most_checkpoints = run, most_checkpoints
+        self.run, self.most_checkpoints, self.device = run, settings.save_total_limit, device
         self.advance, self.stop, self.until = advance, stop, until
-        self.rate_scale = rate_scale  # the trainer logs the rate of its first group, A; ours lies between A's and B's
-        self.device = device
+        # the trainer logs the rate of its first group, A; ours lies between A's and B's
+        self.rate_scale = math.sqrt(settings.loraplus_lr_ratio)
         earlier = run.load_lines(METRICS)
         self.before: dict[str, Any] = earlier[-1] if earlier else {}
         self.losses: list[float] = [line["loss"] for line in earlier if "loss" in line]
