@@ -75,24 +75,23 @@ def main() -> None:
     chosen = parser.parse_args()
     model = load_model(load_settings([str(fetched(SMOLLM2))]))
     sys.stdout.write(HEAD + "\n")
+    measured = []
     for kind, (prompts, longest) in asked(chosen.folder, model).items():
         some = prompts[:: chosen.every]
         started = time.monotonic()
         answers = model.answer(some, "", longest)
         between = time.monotonic()
         expected = plain(model, some, longest)
-        seconds, usual = between - started, time.monotonic() - between
         same = sum(one == other for one, other in zip(answers, expected, strict=True))
-        cells = [
-            kind,
-            str(len(some)),
-            f"{seconds:.1f}",
-            f"{usual:.1f}",
-            f"{usual / seconds:.2f}",
-            f"{same}/{len(some)}",
-        ]
-        sys.stdout.write(f"| {' | '.join(cells)} |\n")
-        sys.stdout.flush()
+        measured.append((len(some), between - started, time.monotonic() - between, same))
+        show(kind, *measured[-1])
+    show("all", *map(sum, zip(*measured, strict=True)))
+
+
+def show(kind: str, requests: float, seconds: float, usual: float, same: float) -> None:
+    cells = [kind, f"{requests}", f"{seconds:.1f}", f"{usual:.1f}", f"{usual / seconds:.2f}", f"{same}/{requests}"]
+    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -201,8 +201,6 @@ def test_a_wrong_base_is_noticed(
     tiny: LanguageModel, on_abliteration: tuple[Any, RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained, run = on_abliteration
-    export.save_adapter(trained, tiny, ROWS, run)
-    shutil.rmtree(run.path / "adapter")
 
     def other_weights(self: LanguageModel, path: str = "") -> Any:
         loaded = load_model(load_settings([path or self.name])).weights

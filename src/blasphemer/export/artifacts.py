@@ -17,7 +17,7 @@ from blasphemer import __version__, console
 from blasphemer.abliteration import Judge
 from blasphemer.errors import ArtifactError
 from blasphemer.job import Job
-from blasphemer.language_model import LanguageModel, Recipe, model_path
+from blasphemer.language_model import LanguageModel, Recipe, give_up, model_path
 from blasphemer.lora_trainer import Lessons
 from blasphemer.workspace import RunFolder
 
@@ -70,12 +70,14 @@ def _finished(job: Job, probes: Rows) -> LanguageModel:
 def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunFolder) -> None:
     """Write adapter/, once its logits on `rows` of ids, read back on the original, are the trained model's.
 
-    Where the run has an abliteration, `trained` lies on the abliterated model, and both are joined. Raises
-    ArtifactError when the adapter read back is empty, changes nothing, or is not the one that was trained.
+    Where the run has an abliteration, `trained` lies on the abliterated model, and both are joined. Of `trained`
+    nothing is left then: where a model just fits, it is read back in the same place. Raises ArtifactError when the
+    adapter read back is empty, changes nothing, or is not the one that was trained.
     """
     wanted, base = _with_and_without(trained, rows)
     with run.writing("adapter") as folder:
         trained.save_pretrained(str(folder))
+        give_up(trained)
         if run.has(ABLITERATION):
             _join(model, run.path / ABLITERATION, folder)
         _finish_adapter(folder, model, rows, wanted, base, run)
@@ -87,6 +89,7 @@ def save_abliteration(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
     wanted, base = _with_and_without(trained, rows)
     with run.writing("adapter") as folder:
         trained.save_pretrained(str(folder))
+        give_up(trained)
         _finish_adapter(folder, model, rows, wanted, base, run)
 
 
@@ -97,10 +100,17 @@ def _finish_adapter(
     _copy_tokenizer(model, folder)
     _write_card(folder, model, "LoRA adapter", run)
     _require_weights(folder / "adapter_model.safetensors")
-    found = _logits(PeftModel.from_pretrained(model.load(), str(folder)), rows)
-    _prove(folder, "adapter", found, wanted, base, model.dtype)
+    _prove(folder, "adapter", _read_back(model, folder, rows), wanted, base, model.dtype)
     if model.is_in_4_bits:
-        _compare(folder, _logits(PeftModel.from_pretrained(model.whole().load(), str(folder)), rows), wanted)
+        _compare(folder, _read_back(model.whole(), folder, rows), wanted)
+
+
+def _read_back(model: LanguageModel, adapter: Path, rows: Rows) -> Logits:
+    """The logits of an adapter on freshly loaded weights."""
+    read: Any = PeftModel.from_pretrained(model.load(), str(adapter))
+    found = _logits(read, rows)
+    give_up(read)
+    return found
 
 
 def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
@@ -116,6 +126,7 @@ def _join(model: LanguageModel, abliteration: Path, folder: Path) -> None:
     stack.add_weighted_adapter(["abliteration", "knowledge"], [1.0, 1.0], "joined", combination_type="cat")
     shutil.rmtree(folder)
     stack.save_pretrained(str(folder.with_suffix(".joined")), selected_adapters=["joined"])
+    give_up(stack)
     (folder.with_suffix(".joined") / "joined").replace(folder)
     shutil.rmtree(folder.with_suffix(".joined"))
 
@@ -142,7 +153,7 @@ def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
         merged.save_pretrained(str(folder))
         _copy_tokenizer(model, folder)
         _write_card(folder, model, "model", run)
-        del trained, merged  # room for reading it back
+        give_up(merged)
         found = _logits(model.load(str(folder)), rows)
         _prove(folder, "merged", found, wanted, base, model.dtype)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,16 @@ def let_go(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    if device.type == "cpu" and sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # without glibc
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def give_up(weights: Any) -> None:
+    """Give back the memory of weights that nothing computes with any more, whoever still holds them."""
+    for one in [*weights.parameters(), *weights.buffers()]:
+        one.data = one.data.new_empty(0)
+    let_go(weights.device)
 
 
 def free_memory(device: torch.device) -> int:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+from torch.nn import Linear
+
 from blasphemer import console
 from blasphemer.config import STUDY_BUDGETS, Settings
-from blasphemer.errors import ModelError
+from blasphemer.errors import ModelError, UsageError
 from blasphemer.job import Job
-from blasphemer.language_model import LanguageModel, bytes_of_a_token, free_memory, in_words, used_memory
+from blasphemer.language_model import LanguageModel, bytes_of_a_token, free_memory, in_words, let_go, used_memory
 from blasphemer.lora_trainer.adapter import adapter_config
 from blasphemer.lora_trainer.footprint import Training, largest_row
 from blasphemer.lora_trainer.packing import shared_beginning
@@ -23,26 +27,29 @@ REPLAYED, REHEARSED = 80, 2  # tokens of a replay item, and how often one is reh
 ANSWER = 32  # tokens of an answer in the exam, about
 SITTINGS = 3  # before, after, and two choices among answers, which take half as long
 SLOWER_SHOWN = 12  # times that an answer takes longer with its passage shown (benchmarks.real)
+IN_A_CHECKPOINT = 3  # times an adapter: with the optimizer's two moments
 SHARE_OF_FREE_MEMORY = 0.9  # that a step of training may take
 TAKEN_ON_A_CPU = 1.75  # times what is held: memory given back stays with the allocator (benchmarks.train_step)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Tokens to train on, minutes of recalling, training and exams, and gigabytes at the most."""
+    """Tokens to train on, minutes of training and of what is around it, and gigabytes of memory and disk, at the
+    most."""
 
     tokens: int
     training: float
     around: float
     gigabytes: float
+    disk: float
 
     @property
     def minutes(self) -> float:
         return self.training + self.around
 
 
-def foresee(job: Job, plan: Plan, examples: Sequence[Example], questions: int) -> Forecast:
-    """What the plan will take on this machine, from writing on."""
+def foresee(job: Job, plan: Plan, examples: Sequence[Example], questions: int, held: int) -> Forecast:
+    """What the plan, of which a step holds so many bytes, will take on this machine, from writing on."""
     model = job.model
     tokens = tokens_of(plan, examples)
     recalled = plan.replay_items // REHEARSED * REPLAYED
@@ -53,8 +60,35 @@ def foresee(job: Job, plan: Plan, examples: Sequence[Example], questions: int) -
         tokens,
         readings / model.reading_speed / 60,
         (recalled + answered) / model.writing_speed / 60,
-        (used_memory(model.device) + max(held_by_a_step(model, job.settings, plan, examples), written)) / 1e9,
+        (used_memory(model.device) + max(held, written)) / 1e9,
+        written_to_disk(model, job.settings) / 1e9,
     )
+
+
+def require_disk(job: Job) -> None:
+    """Raises UsageError where a run's folder has no room for what training will write."""
+    if job.run.has("checkpoints"):
+        return
+    needed, free = written_to_disk(job.model, job.settings), shutil.disk_usage(job.run.path).free
+    if needed > free:
+        raise UsageError(
+            f"{job.run.path}: {in_words(needed)} will be written there, and {in_words(free)} are free. Free some, or "
+            "lower --save-total-limit, or give --no-merge-lora."
+        )
+
+
+def written_to_disk(model: LanguageModel, settings: Settings) -> int:
+    """Bytes of checkpoints, of which one more is there for a while, of the adapter, and of the merged model."""
+    head, names = model.weights.get_output_embeddings(), settings.lora_target_modules
+    numbers = 0
+    for name, layer in model.weights.named_modules():
+        own = name.removesuffix(".base_layer").rpartition(".")[2]
+        if isinstance(layer, Linear) and layer is not head and "lora_" not in name:
+            is_wanted = names == ("all-linear",) or own in names
+            numbers += is_wanted * settings.lora_rank * (layer.in_features + layer.out_features)
+    adapter = numbers * torch.float32.itemsize
+    merged = model.parameters * model.dtype.itemsize if settings.merge_lora else 0
+    return adapter * (IN_A_CHECKPOINT * (settings.save_total_limit + 1) + 1) + merged
 
 
 def tokens_of(plan: Plan, examples: Sequence[Example]) -> int:
@@ -65,24 +99,26 @@ def tokens_of(plan: Plan, examples: Sequence[Example]) -> int:
     return round(own * plan.epochs) + plan.replay_items * REPLAYED + rows * shared
 
 
-def in_memory(job: Job, plan: Plan, examples: Sequence[Example]) -> Plan:
+def in_memory(job: Job, plan: Plan, examples: Sequence[Example]) -> tuple[Plan, int]:
     """The plan with so many items at once as memory allows: half of them while a step would hold too much, then one
-    whose activations are computed again.
+    whose activations are computed again; and the bytes that a step of it holds.
 
-    What the user chose is kept, and warned about. Raises ModelError where nothing fits.
+    What the user chose is kept, and warned about. Raises ModelError where nothing fits; but not once material was
+    written, as less may be held than is foreseen.
     """
+    let_go(job.model.device)
     free = free_memory(job.model.device)
     while (held := held_by_a_step(job.model, job.settings, plan, examples)) > SHARE_OF_FREE_MEMORY * free:
         said = f"A step of {how(plan)} takes about {in_words(held)} beside the weights; {in_words(free)} are free"
         if job.settings.chosen("per_device_train_batch_size"):
             console.warn(f"{said}: memory may run out.")
-            return plan
+            break
         if plan.batch_size == 1 and plan.recomputes:
-            if held > free:
+            if held > free and not job.run.has("self_study.jsonl"):
                 raise ModelError(f"{said}. Lower --max-seq-length, or take a smaller model.")
-            return plan
+            break
         plan = in_less_memory(plan)
-    return plan
+    return plan, held
 
 
 def held_by_a_step(model: LanguageModel, settings: Settings, plan: Plan, examples: Sequence[Example]) -> int:
@@ -113,7 +149,8 @@ def describe_forecast(forecast: Forecast, plan: Plan, settings: Settings) -> str
     )
     said = (
         f"That is about {forecast.tokens:,} tokens and {forecast.training:,.0f} minutes of training on this machine, "
-        f"{forecast.minutes:,.0f} with exams and replay, and {forecast.gigabytes:.1f} GB of memory at the most. "
+        f"{forecast.minutes:,.0f} with exams and replay, and {forecast.gigabytes:.1f} GB of memory "
+        f"and {forecast.disk:.1f} of disk at the most. "
         f"Minutes by --study: {others}."
     )
     budget = settings.time_budget
