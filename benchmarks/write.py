@@ -1,17 +1,21 @@
-"""How fast answers are written: `python -m benchmarks.write [--folder FOLDER] [--every 4]`.
+"""How fast answers are written: `python -m benchmarks.write [--folder FOLDER] [--every 4] [--against CHECKOUT]`.
 
 SmolLM2-135M-Instruct answers what a run on FOLDER (a set of test-knowledge/natural) asks: requests for study material,
 everyday requests, and the exam with the passage shown; of each kind every so many. It does so by our engine and by
-transformers' `generate`, in batches of 32 that are sorted by length, in turns. Printed are seconds and how many answers
-are the same to the letter.
+transformers' `generate`, in batches of 32 that are sorted by length, in turns; and by the engine of another checkout of
+this program, if one is given. Printed are seconds and how many answers are the same to the letter.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -28,7 +32,22 @@ from blasphemer.study.readings import find_readings
 from blasphemer.study.requests import EXAM, PROSE, default_requests
 
 ROWS = 32
-HEAD = "| | requests | ours, seconds | generate, seconds | ratio | the same |\n|---|" + "---:|" * 5
+HEAD = (
+    "| | requests | ours, seconds | generate, seconds | ratio | the same | the other checkout, seconds | ratio |\n|---|"
+    + "---:|" * 7
+)
+BY_ANOTHER = """
+import json, sys, time
+from blasphemer.command_line import load_settings
+from blasphemer.language_model import load_model
+
+model = load_model(load_settings([sys.argv[1]]))
+for line in sys.stdin:
+    prompts, longest = json.loads(line)
+    started = time.monotonic()
+    model.answer(prompts, "", longest)
+    print(time.monotonic() - started, flush=True)
+"""
 
 
 def asked(folder: Path, model: LanguageModel) -> dict[str, tuple[list[str], int]]:
@@ -72,24 +91,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=KNOWN.parent / "page")
     parser.add_argument("--every", type=int, default=4)
+    parser.add_argument("--against", type=Path)
     chosen = parser.parse_args()
     model = load_model(load_settings([str(fetched(SMOLLM2))]))
     sys.stdout.write(HEAD + "\n")
     measured = []
-    for kind, (prompts, longest) in asked(chosen.folder, model).items():
-        some = prompts[:: chosen.every]
-        started = time.monotonic()
-        answers = model.answer(some, "", longest)
-        between = time.monotonic()
-        expected = plain(model, some, longest)
-        same = sum(one == other for one, other in zip(answers, expected, strict=True))
-        measured.append((len(some), between - started, time.monotonic() - between, same))
-        show(kind, *measured[-1])
+    with other_checkout(chosen.against) as by_another:
+        for kind, (prompts, longest) in asked(chosen.folder, model).items():
+            some = prompts[:: chosen.every]
+            started = time.monotonic()
+            answers = model.answer(some, "", longest)
+            between = time.monotonic()
+            expected = plain(model, some, longest)
+            usual = time.monotonic() - between
+            same = sum(one == other for one, other in zip(answers, expected, strict=True))
+            measured.append((len(some), between - started, usual, same, by_another(some, longest)))
+            show(kind, *measured[-1])
     show("all", *map(sum, zip(*measured, strict=True)))
 
 
-def show(kind: str, requests: float, seconds: float, usual: float, same: float) -> None:
+@contextmanager
+def other_checkout(folder: Path | None) -> Iterator[Callable[[Sequence[str], int], float]]:
+    """What gives the seconds that another checkout takes to answer prompts; without one, 0."""
+    if folder is None:
+        yield lambda *_: 0.0
+        return
+    environment = {**os.environ, "PYTHONPATH": str(folder.absolute() / "src")}
+    command = [sys.executable, "-c", BY_ANOTHER, str(fetched(SMOLLM2))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        given, said = process.stdin, process.stdout
+
+        def seconds(prompts: Sequence[str], longest: int) -> float:
+            given.write(json.dumps([list(prompts), longest]) + "\n")
+            given.flush()
+            return float(said.readline())
+
+        yield seconds
+
+
+def show(kind: str, requests: float, seconds: float, usual: float, same: float, another: float) -> None:
     cells = [kind, f"{requests}", f"{seconds:.1f}", f"{usual:.1f}", f"{usual / seconds:.2f}", f"{same}/{requests}"]
+    cells += [f"{another:.1f}", f"{another / seconds:.2f}"] if another else ["", ""]
     sys.stdout.write(f"| {' | '.join(cells)} |\n")
     sys.stdout.flush()
 
