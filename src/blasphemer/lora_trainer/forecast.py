@@ -142,6 +142,17 @@ def scaled(forecast: Forecast, settings: Settings) -> Mapping[str, float]:
     return {name: forecast.training * budget / own for name, budget in STUDY_BUDGETS.items()}
 
 
+def rounded(forecast: Forecast) -> dict[str, float]:
+    """The forecast as a table of run.toml."""
+    return {
+        "tokens": forecast.tokens,
+        "minutes_of_training": round(forecast.training, 1),
+        "minutes": round(forecast.minutes, 1),
+        "memory_gb": round(forecast.gigabytes, 2),
+        "disk_gb": round(forecast.disk, 2),
+    }
+
+
 def describe_forecast(forecast: Forecast, plan: Plan, settings: Settings) -> str:
     """The forecast in a sentence or two."""
     others = ", ".join(

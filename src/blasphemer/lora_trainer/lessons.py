@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from blasphemer.job import Job
 from blasphemer.language_model import encode, show_learnt, team
-from blasphemer.lora_trainer.forecast import describe_forecast, foresee, in_memory, require_disk
+from blasphemer.lora_trainer.forecast import describe_forecast, foresee, in_memory, require_disk, rounded
 from blasphemer.lora_trainer.plan import describe, plan_training
 from blasphemer.records import Example, ExamQuestion, Plan, Source, StudyItem
 
@@ -49,12 +49,13 @@ def plan(job: Job, study: Sequence[StudyItem], paper: Sequence[ExamQuestion]) ->
         examples, len(held_out), job.settings, model.hidden_size, model.has_gpu, model.parameters, team.size()
     )
     planned, held = in_memory(job, replace(planned, precision=model.training_precision), examples)
-    if not job.run.has("adapter"):
-        require_disk(job)
-        job.run.save_json("plan.json", asdict(planned))
     first = {item.kind: (item, example) for item, example in reversed(list(zip(items, examples, strict=True)))}
     shown = [first[kind] for kind in PREVIEWED if kind in first][:3]
     forecast = foresee(job, planned, examples, len(paper), held)
+    if not job.run.has("adapter"):
+        require_disk(job)
+        job.run.save_json("plan.json", asdict(planned))
+        job.run.add_about("foreseen", rounded(forecast))
     said = f"{describe(planned)} {describe_forecast(forecast, planned, job.settings)}"
     preview = Preview([(item, show_learnt(example, tokenizer)) for item, example in shown], said)
     return Lessons(items, examples, validation, planned, preview)
