@@ -83,7 +83,7 @@ def test_killed_at_random_moments_the_search_comes_to_the_same_end(abliterated: 
     """No trial is lost or repeated, and the trial restored is the same to the bit."""
     out, generator = tmp_path / "killed", random.Random(1)
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    for _ in range(3):
+    for _ in range(2):  # benchmarks.kills does it more often
         words = [sys.executable, "-m", "blasphemer", *command(out)]
         process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and not (out / "abliteration.journal").exists():

@@ -48,7 +48,7 @@ def test_more_passes_take_longer_and_a_budget_that_is_too_short_is_said(tiny: La
     assert often.training / once.training == pytest.approx(often.tokens / once.tokens)
     assert once.gigabytes > 0
     said = describe_forecast(often, replace(PLAN, epochs=30), job.settings)
-    assert "cuts it short, to about 0 passes; a whole one needs 1 minutes." in said
+    assert "cuts it short, to about 0 passes; for a whole one give at least 1." in said
     assert "quick" in said
     assert "deep" in said
 

@@ -168,6 +168,6 @@ def describe_forecast(forecast: Forecast, plan: Plan, settings: Settings) -> str
     if budget is not None and forecast.minutes > budget:
         passes = plan.epochs * max(budget - forecast.around, 0) / forecast.training
         said += f" The time budget of {budget:g} minutes cuts it short, to about {passes:.2g} passes"
-        few = f"; a whole one needs {math.ceil(forecast.around + forecast.training / plan.epochs)} minutes."
-        said += few if passes < 1 else "."
+        needed = math.ceil(forecast.around + forecast.training / plan.epochs)
+        said += f"; for a whole one give at least {needed}." if passes < 1 else "."
     return said
