@@ -97,7 +97,8 @@ def _place(device: torch.device, dtype: torch.dtype, settings: Settings) -> dict
     spread = settings.device_map or ("auto" if settings.max_memory else None)
     if settings.quantization == "none" and not spread:
         return {"device": device}
-    place: dict[str, Any] = {"device_map": spread or {"": device}, "max_memory": _by_device(settings.max_memory)}
+    whole = {"": device.index or 0 if device.type == "cuda" else device}  # accelerate compares GPUs by number
+    place: dict[str, Any] = {"device_map": spread or whole, "max_memory": _by_device(settings.max_memory)}
     if settings.quantization != "none":
         place["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
