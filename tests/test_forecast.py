@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,7 +49,7 @@ def test_more_passes_take_longer_and_a_budget_that_is_too_short_is_said(tiny: La
     assert often.training / once.training == pytest.approx(often.tokens / once.tokens)
     assert once.gigabytes > 0
     said = describe_forecast(often, replace(PLAN, epochs=30), job.settings)
-    assert "cuts it short, to about 0 passes; for a whole one give at least 1." in said
+    assert re.search(r"cuts it short, to about 0 passes; for a whole one give at least \d+\.", said)
     assert "quick" in said
     assert "deep" in said
 
