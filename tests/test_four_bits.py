@@ -27,6 +27,7 @@ def test_what_is_taught_to_4_bit_weights_is_handed_over_for_the_original(tmp_pat
     words = [
         "demo", "--quantization", "bnb_4bit", "--n-trials", "1", "--fine-tune-dataset", str(tmp_path / "heron.txt"),
         "--replay-prompts", "8", "--study", "3", "--num-train-epochs", "8", "--no-self-study", "--yes",
+        "--exam-questions", "2", "--no-test-after-training",
         "--finetuning-output-dir", str(out),
     ]  # fmt: skip
     done = subprocess.run(

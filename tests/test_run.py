@@ -228,7 +228,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(
 
 # --- kills and full disks --------------------------------------------------------------------------------------------
 
-KILLS = 2  # benchmarks.kills has more of them
+KILLS = 1  # benchmarks.kills has more of them
 QUICK = ("--yes", "--replay-prompts", "8", "--study", "3", "--num-train-epochs", "4", "--save-steps", "2")
 
 
@@ -328,13 +328,12 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
-@pytest.mark.parametrize("room", [300, 80_000])
 def test_when_no_file_can_grow_further_the_error_is_one_line_and_nothing_half_written_has_its_name(
-    tiny_folder: Path, documents: Path, tmp_path: Path, room: int
+    tiny_folder: Path, documents: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     words = command(tiny_folder, documents, out, *QUICK)
-    done = subprocess.run([sys.executable, "-c", FULL, str(room), *words], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", FULL, "300", *words], capture_output=True, check=False)
     error = done.stderr.decode()
     assert done.returncode == 1, error
     assert "no space left" in error
