@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from blasphemer.config import PromptSet, Settings
-from blasphemer.errors import ModelError, SourceError
+from blasphemer.errors import ModelError, SourceError, first_line
 from blasphemer.language import fold
 from blasphemer.language_model import DEMO, LanguageModel
 from blasphemer.records import Conduct
@@ -120,7 +120,7 @@ def _from_dataset(prompts: PromptSet) -> list[str]:
         rows = load_dataset(prompts.dataset, split=prompts.split)
         return [str(prompt) for prompt in rows[prompts.column]]
     except (OSError, ValueError, KeyError) as error:
-        raise SourceError(f"{prompts.dataset}: its prompts cannot be loaded ({str(error).splitlines()[0]}).") from error
+        raise SourceError(f"{prompts.dataset}: its prompts cannot be loaded ({first_line(error)}).") from error
 
 
 def is_refusal(answer: str, markers: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from httpx import HTTPError
 from huggingface_hub import HfApi, get_token
 
-from blasphemer.errors import BlasphemerError, UsageError
+from blasphemer.errors import BlasphemerError, UsageError, first_line
 from blasphemer.export.artifacts import PROOF
 from blasphemer.workspace import copy_whole
 
@@ -36,5 +36,5 @@ def upload(artifact: Path, repository: str, token: str | None, is_private: bool)
         made = hub.create_repo(repository, private=is_private, exist_ok=True)
         hub.upload_folder(repo_id=made.repo_id, folder_path=artifact, ignore_patterns=[PROOF])
     except (OSError, ValueError, HTTPError) as error:
-        raise BlasphemerError(f"{repository}: cannot be uploaded: {str(error).strip().splitlines()[0]}") from error
+        raise BlasphemerError(f"{repository}: cannot be uploaded: {first_line(error)}") from error
     return str(made)

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from blasphemer.errors import SourceError
+from blasphemer.errors import SourceError, first_line
 
 REQUESTS = ("prompt", "instruction", "question", "request", "input", "text")
 ANSWERS = ("response", "completion", "output", "answer", "chosen")
@@ -71,7 +71,7 @@ def _dataset(source: str) -> Iterable[Mapping[str, Any]]:
             return load_dataset(source.removeprefix(HUB), split="train")  # type: ignore[no-any-return]
         return load_dataset("parquet", data_files=source, split="train")  # type: ignore[no-any-return]
     except Exception as error:  # the library raises errors of many kinds
-        raise SourceError(f"{source}: cannot be read ({str(error).splitlines()[0]}).") from error
+        raise SourceError(f"{source}: cannot be read ({first_line(error)}).") from error
 
 
 def _pair(row: Mapping[str, Any]) -> tuple[str, str]:

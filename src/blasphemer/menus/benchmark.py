@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blasphemer import console
-from blasphemer.errors import ModelError, SourceError
+from blasphemer.errors import ModelError, SourceError, first_line
 from blasphemer.language_model import LanguageModel
 
 Scores = dict[tuple[str, str], float]  # by (task, metric)
@@ -39,7 +39,7 @@ def measure(model: LanguageModel, tasks: Sequence[str]) -> Scores:
                 bootstrap_iters=0,
             )
     except (OSError, KeyError, ValueError) as error:
-        raise SourceError(f"{', '.join(named)}: cannot be measured: {str(error).strip().splitlines()[0]}") from error
+        raise SourceError(f"{', '.join(named)}: cannot be measured: {first_line(error)}") from error
     return _scores(found["results"])
 
 
