@@ -10,7 +10,6 @@ stage that the run had reached, and how many runs came to the same end. Exit cod
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -21,7 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from blasphemer.workspace import RunFolder
+from blasphemer.workspace import RunFolder, sha256_of
 
 TEXT = """# The Harbour of Selm
 
@@ -52,7 +51,7 @@ def finished(process: subprocess.Popen[bytes]) -> None:
 
 def made(out: Path) -> dict[str, str]:
     """What must not change: hashes of files, and the losses by step."""
-    found = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in SAME if (out / name).exists()}
+    found = {name: sha256_of(out / name) for name in SAME if (out / name).exists()}
     lines = RunFolder(out).load_lines("metrics.jsonl")
     losses = [{name: line.get(name) for name in ("step", "loss", "validation_loss")} for line in lines]
     return found | {"losses": json.dumps(losses)}

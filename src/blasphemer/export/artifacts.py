@@ -85,7 +85,7 @@ def save_adapter(trained: PeftModel, model: LanguageModel, rows: Rows, run: RunF
 
 def save_abliteration(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
     """Write adapter/ of a run without documents: the abliteration alone. Raises like save_adapter."""
-    trained: Any = PeftModel.from_pretrained(model.load(), str(run.path / ABLITERATION))
+    trained: Any = load_adapter(run.path / ABLITERATION, model)
     wanted, base = _with_and_without(trained, rows)
     with run.writing("adapter") as folder:
         trained.save_pretrained(str(folder))
@@ -107,7 +107,7 @@ def _finish_adapter(
 
 def _read_back(model: LanguageModel, adapter: Path, rows: Rows) -> Logits:
     """The logits of an adapter on freshly loaded weights."""
-    read: Any = PeftModel.from_pretrained(model.load(), str(adapter))
+    read: Any = load_adapter(adapter, model)
     found = _logits(read, rows)
     give_up(read)
     return found
@@ -145,7 +145,7 @@ def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
 
     It takes its name once its logits, read back, are those of the adapter on the original. Raises like save_adapter.
     """
-    trained: Any = load_adapter(run, model)
+    trained: Any = load_adapter(run.path / "adapter", model)
     wanted, base = _with_and_without(trained, rows)
     merged = trained.merge_and_unload()
     merged.config.use_cache = True  # training turns it off; a model that is handed on must generate at full speed
@@ -158,9 +158,9 @@ def save_merged(model: LanguageModel, rows: Rows, run: RunFolder) -> None:
         _prove(folder, "merged", found, wanted, base, model.dtype)
 
 
-def load_adapter(run: RunFolder, model: LanguageModel) -> PeftModel:
-    """adapter/ on freshly loaded original weights."""
-    return PeftModel.from_pretrained(model.load(), str(run.path / "adapter"))
+def load_adapter(adapter: Path, model: LanguageModel) -> PeftModel:
+    """An adapter on freshly loaded original weights."""
+    return PeftModel.from_pretrained(model.load(), str(adapter))
 
 
 def load_result(run: RunFolder, model: LanguageModel, name: str) -> LanguageModel:
